@@ -1,0 +1,1 @@
+"""What a session is. Knows the engine, knows no HTTP."""

@@ -1,0 +1,1 @@
+"""Logged-in browser sessions on real Chromium."""

@@ -1,0 +1,1 @@
+"""The portals that Mooring can log in to, one file each."""

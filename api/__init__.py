@@ -1,0 +1,1 @@
+"""How the world reaches Mooring: routes, command line, demo."""

@@ -1,0 +1,1 @@
+"""The actor runtime. Knows no browser, chat, tenant or HTTP."""
