@@ -1,0 +1,1 @@
+"""Load and micro benchmarks, each beside its baseline in the same run."""

@@ -1,0 +1,182 @@
+"""The ref: the only handle on an actor that anybody else holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import outcome
+from trio import current_time
+from trio.lowlevel import (
+    checkpoint,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
+
+from engine.inbox import Inbox, Request
+
+if TYPE_CHECKING:
+    from engine.deadlines import Deadlines
+
+# A checkpoint in every call would make `tell` as slow as a memory channel's `send`; one in 32 keeps
+# any other task from waiting longer than 32 tells (about 30 µs).
+_TELLS_PER_CHECKPOINT: Final = 32
+
+
+class InboxStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How full an inbox is: messages not yet begun, senders that wait for room."""
+
+    depth: int
+    capacity: int
+    waiting_senders: int
+    closed: bool
+
+
+class ActorRef:
+    """The address of an actor, and the ways to send to it.
+
+    A ref stays good through restarts. Messages from one task to one actor arrive in the order in
+    which they were sent; signals arrive before all ordinary messages.
+    """
+
+    __slots__ = ("_deadlines", "_inbox", "_tells")
+
+    def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:
+        self._inbox = inbox
+        self._deadlines = deadlines
+        self._tells = 0
+
+    @property
+    def address(self) -> str:
+        """`kind/id`."""
+        return self._inbox.address
+
+    @property
+    def stopped(self) -> bool:
+        """True once the actor takes no messages any more."""
+        return self._inbox.closed
+
+    @enable_ki_protection
+    def tell_nowait(self, message: Any) -> None:
+        """Put `message` into the inbox now.
+
+        Raises:
+            InboxFull: there is no room, or others already wait for it; carries the message.
+            ActorStopped: carries the message.
+        """
+        inbox = self._inbox
+        lane = inbox.lane
+        if lane is None:
+            lane = inbox.open_lane()
+        if len(lane) >= inbox.bound:
+            raise inbox.refusal(message)
+        lane.append(message)
+        task = inbox.sleeper
+        if task is not None:
+            inbox.sleeper = None
+            reschedule(task)
+
+    async def tell(self, message: Any, *, timeout_s: float = 5.0) -> None:
+        """Put `message` into the inbox, waiting for room at most `timeout_s`.
+
+        A tell that is cancelled while it waits was not sent. When there is room, only every 32nd
+        call is a checkpoint.
+
+        Raises:
+            InboxFull: no room within `timeout_s`; carries the message.
+            ActorStopped: carries the message.
+        """
+        inbox = self._inbox
+        self._tells += 1
+        if not self._tells % _TELLS_PER_CHECKPOINT:
+            await checkpoint()
+        lane = inbox.lane
+        if lane is None or len(lane) < inbox.bound:
+            self.tell_nowait(message)
+            return
+        await self._wait_for_room(message, timeout_s)
+
+    async def ask(self, message: Any, *, timeout_s: float) -> Any:
+        """Send `message` and wait for the answer; both within `timeout_s`.
+
+        Ends exactly once. A caller that is cancelled or times out never harms the actor; its
+        message, if not yet begun, is skipped. Always a checkpoint.
+
+        Raises:
+            DomainError: the actor's own answer.
+            AskTimeout: neither answer nor end within `timeout_s`.
+            ActorStopped: the actor has stopped, or stops before it answers.
+            ActorCrashed: the actor crashed over this message.
+        """
+        inbox = self._inbox
+        request = Request(message, inbox, current_task())
+        if not self._send(request):
+            await checkpoint()
+            raise inbox.refusal(message)
+        request.bucket = self._deadlines.add(request, current_time() + timeout_s)
+        # Trio looks for a cancellation as it parks: then the request leaves before anybody saw it.
+        return await wait_task_rescheduled(request.abort)
+
+    def signal(self, message: Any) -> None:
+        """Put `message` before all ordinary ones; never full, dropped after the actor's end.
+
+        Only for senders that are bounded by what the actor itself handed out: the release of a
+        lease, the end of a job, a report on what it started.
+        """
+        self._inbox.signal(message)
+
+    def statistics(self) -> InboxStatistics:
+        inbox = self._inbox
+        return InboxStatistics(
+            depth=len(inbox.lane or ()),
+            capacity=inbox.capacity,
+            waiting_senders=len(inbox.senders or ()),
+            closed=inbox.closed,
+        )
+
+    @enable_ki_protection
+    def _send(self, request: Request) -> bool:
+        inbox = self._inbox
+        lane = inbox.lane
+        if lane is None:
+            lane = inbox.open_lane()
+        if len(lane) < inbox.bound:
+            lane.append(request)
+            task = inbox.sleeper
+            if task is not None:
+                inbox.sleeper = None
+                reschedule(task)
+            return True
+        if inbox.closed:
+            return False
+        inbox.wait_in_line(request)
+        return True
+
+    @enable_ki_protection
+    def _take_over(self, request: Request, message: Any) -> bool:
+        """Make a waiting ask of another actor one of this actor's; see `Reply.forward`."""
+        inbox = self._inbox
+        if request.place is not None:
+            del request.place[request]
+            request.place = None
+        request.inbox = inbox
+        request.message = message
+        if inbox.closed:
+            return request.complete(outcome.Error(inbox.refusal(message)))
+        inbox.signal(request)
+        return True
+
+    async def _wait_for_room(self, message: Any, timeout_s: float) -> None:
+        inbox = self._inbox
+        if inbox.closed:
+            await checkpoint()
+            raise inbox.refusal(message)
+        request = Request(message, inbox, current_task(), is_tell=True)
+        request.bucket = self._deadlines.add(request, current_time() + timeout_s)
+        inbox.wait_in_line(request)
+        await wait_task_rescheduled(request.abort)
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self.address}>"

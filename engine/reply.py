@@ -1,0 +1,52 @@
+"""A reply that is given later, by the actor that deferred it or by one that it was passed to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import outcome
+
+from engine.errors import DomainError
+from engine.inbox import Request
+from engine.ref import ActorRef
+
+
+class Reply:
+    """The other end of one waiting ask; good for one answer.
+
+    Every method is synchronous and returns False when nobody waits any more.
+    """
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: Request | None) -> None:
+        self._request = request
+
+    @property
+    def awaited(self) -> bool:
+        """True while the asker still waits."""
+        return self._request is not None and self._request.task is not None
+
+    def answer(self, value: Any) -> bool:
+        """Give the asker its answer."""
+        return self._complete(outcome.Value(value))
+
+    def refuse(self, error: DomainError) -> bool:
+        """Raise `error` at the asker."""
+        return self._complete(outcome.Error(error))
+
+    def forward(self, ref: ActorRef, message: Any) -> bool:
+        """Let another actor answer: it gets `message` as if the asker had asked it.
+
+        The asker's deadline stays. The message goes before ordinary ones, so it is never refused
+        for want of room; how many are forwarded is the forwarding actor's to bound.
+        """
+        request = self._request
+        if request is None or request.task is None:
+            return False
+        self._request = None
+        return ref._take_over(request, message)
+
+    def _complete(self, result: outcome.Outcome[Any]) -> bool:
+        request, self._request = self._request, None
+        return request is not None and request.complete(result)
