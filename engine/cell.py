@@ -22,8 +22,8 @@ from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
 from engine.actor import DEFERRED, Actor, JobEnded, StopReason
 from engine.errors import ActorCrashed, ActorStopped, DomainError, RestartLimitReached
-from engine.inbox import Inbox, Request
-from engine.jobs import AskerGone, Job, Timer, Work
+from engine.inbox import AskerGone, Inbox, Request
+from engine.jobs import Job, Timer, Work
 from engine.policy import ActorPolicy, Restart
 from engine.ref import ActorRef
 from engine.reply import Reply
@@ -201,6 +201,9 @@ class Cell:
     def _answer(self, actor: Actor, request: Request) -> None:
         if request.task is None:  # the asker has left: never begun
             return
+        if request.place is not None:
+            del request.place[request]
+            request.place = None
         self.current = request
         try:
             answer = actor.handle(request.message)

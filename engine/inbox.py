@@ -81,10 +81,28 @@ class Request:
                 self.inbox.signal(gone)
 
 
+class AskerGone:
+    """Carries the message that a deferred ask's leaving sends to the actor that deferred it."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+
+
 class Inbox:
     """What an actor is sent, in order; only its actor's task takes from it."""
 
-    __slots__ = ("address", "bound", "capacity", "control", "lane", "senders", "sleeper")
+    __slots__ = (
+        "address",
+        "bound",
+        "capacity",
+        "control",
+        "forwarded",
+        "lane",
+        "senders",
+        "sleeper",
+    )
 
     def __init__(self, address: str, capacity: int) -> None:
         self.address = address
@@ -93,6 +111,7 @@ class Inbox:
         self.lane: deque[Any] | None = None  # an empty deque takes 600 bytes: only while in use
         self.control: deque[Any] | None = None
         self.senders: dict[Request, Any] | None = None
+        self.forwarded: dict[Request, Any] | None = None  # not yet handled, whose leaving matters
         self.sleeper: Task | None = None
 
     @property
@@ -126,6 +145,13 @@ class Inbox:
             self.senders = {}
         request.place = self.senders
         self.senders[request] = None
+
+    def hold(self, request: Request, gone: AskerGone) -> dict[Request, Any]:
+        """Let a forwarded request's leaving send `gone`; returns where it lies."""
+        if self.forwarded is None:
+            self.forwarded = {}
+        self.forwarded[request] = gone
+        return self.forwarded
 
     @enable_ki_protection
     def admit(self) -> None:

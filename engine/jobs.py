@@ -55,12 +55,3 @@ class Timer:
     def cancel(self) -> None:
         if self.bucket is not None:
             self.bucket.pop(self, None)
-
-
-class AskerGone:
-    """Carries the message that a deferred ask's leaving sends to the actor that deferred it."""
-
-    __slots__ = ("message",)
-
-    def __init__(self, message: Any) -> None:
-        self.message = message

@@ -15,7 +15,7 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from engine.inbox import Inbox, Request
+from engine.inbox import AskerGone, Inbox, Request
 
 if TYPE_CHECKING:
     from engine.deadlines import Deadlines
@@ -155,7 +155,7 @@ class ActorRef:
         return True
 
     @enable_ki_protection
-    def _take_over(self, request: Request, message: Any) -> bool:
+    def _take_over(self, request: Request, message: Any, on_gone: Any) -> bool:
         """Make a waiting ask of another actor one of this actor's; see `Reply.forward`."""
         inbox = self._inbox
         if request.place is not None:
@@ -165,6 +165,8 @@ class ActorRef:
         request.message = message
         if inbox.closed:
             return request.complete(outcome.Error(inbox.refusal(message)))
+        if on_gone is not None:
+            request.place = inbox.hold(request, AskerGone(on_gone))
         inbox.signal(request)
         return True
 

@@ -35,17 +35,21 @@ class Reply:
         """Raise `error` at the asker."""
         return self._complete(outcome.Error(error))
 
-    def forward(self, ref: ActorRef, message: Any) -> bool:
+    def forward(self, ref: ActorRef, message: Any, *, on_gone: Any = None) -> bool:
         """Let another actor answer: it gets `message` as if the asker had asked it.
 
         The asker's deadline stays. The message goes before ordinary ones, so it is never refused
         for want of room; how many are forwarded is the forwarding actor's to bound.
+
+        Args:
+            on_gone: a message that the other actor gets when the asker leaves before `message` is
+                handled, which is then skipped.
         """
         request = self._request
         if request is None or request.task is None:
             return False
         self._request = None
-        return ref._take_over(request, message)
+        return ref._take_over(request, message, on_gone)
 
     def _complete(self, result: outcome.Outcome[Any]) -> bool:
         request, self._request = self._request, None
