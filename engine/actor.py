@@ -123,6 +123,7 @@ class Actor:
     def stop(self, *, grace_s: float = 0.0) -> None:
         """End this incarnation, for good unless the policy is PERMANENT.
 
-        Its jobs get `grace_s` to finish and are then cancelled.
+        `stopping` is true from here on. Jobs get `grace_s` to finish and are then cancelled; the
+        message in hand is still handled to its end.
         """
-        self._cell.ask_to_stop(grace_s, final=False)
+        self._cell.stop_myself(grace_s)

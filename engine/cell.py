@@ -284,13 +284,16 @@ class Cell:
 
     # -- ending --------------------------------------------------------------------------------
 
-    def ask_to_stop(self, grace_s: float, *, final: bool) -> None:
-        """Begin to stop before the next ordinary message is handled.
+    def ask_to_stop(self, grace_s: float) -> None:
+        """Begin to stop, for good, before the next ordinary message is handled."""
+        self.inbox.signal(_Stop(grace_s, final=True))
 
-        A stop that is not final leaves a PERMANENT actor its inbox, and starts it again.
+    def stop_myself(self, grace_s: float) -> None:
+        """Begin to stop now: nothing more is begun, also by the handler that says so.
+
+        A PERMANENT actor keeps its inbox, and is started again.
         """
-        final = final or self.policy.restart is not Restart.PERMANENT
-        self.inbox.signal(_Stop(grace_s, final))
+        self._begin_to_stop(_Stop(grace_s, final=self.policy.restart is not Restart.PERMANENT))
 
     def _begin_to_stop(self, stop: _Stop) -> None:
         self.stopping = True

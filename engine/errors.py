@@ -97,3 +97,139 @@ class RestartLimitReached(SupervisionError):
         self.address = address
         self.restarts = restarts
         self.within_s = within_s
+
+
+class StoreError(MooringError):
+    """The durable log could not do what it was asked."""
+
+
+class CommitRefused(StoreError):
+    """A commit broke a rule of the log; nothing of it was written, and trying again won't help."""
+
+
+class CommitConflict(CommitRefused):
+    """The stream has moved on, or not come as far, as the writer believed."""
+
+    def __init__(self, stream: str, *, expected_seq: int, newest_seq: int) -> None:
+        super().__init__(f"{stream} is at {newest_seq}, not at {expected_seq}")
+        self.stream = stream
+        self.expected_seq = expected_seq
+        self.newest_seq = newest_seq
+
+
+class StaleEpoch(CommitRefused):
+    """A newer owner has written to the stream; this one's writes are over."""
+
+    def __init__(self, stream: str, *, epoch: int, newest_epoch: int) -> None:
+        super().__init__(f"{stream} belongs to epoch {newest_epoch}; epoch {epoch} is over")
+        self.stream = stream
+        self.epoch = epoch
+        self.newest_epoch = newest_epoch
+
+
+class AliasTaken(CommitRefused):
+    """A claimed alias belongs to another stream; `holder` is that stream."""
+
+    def __init__(self, alias: str, *, holder: str) -> None:
+        # The alias may be made from a secret's digest: it is carried, and not put into the text.
+        super().__init__(f"an alias is already held by {holder}")
+        self.alias = alias
+        self.holder = holder
+
+
+class CommitInvalid(CommitRefused):
+    """A commit is malformed or larger than the store's limits allow: its writer's mistake."""
+
+    def __init__(self, stream: str, *, reason: str) -> None:
+        super().__init__(f"commit to {stream[:120]!r} is not valid: {reason}")
+        self.stream = stream
+        self.reason = reason
+
+
+class CursorInvalid(StoreError):
+    """A list's cursor was made up, altered, or belongs to another list."""
+
+    def __init__(self) -> None:
+        super().__init__("the cursor does not belong to this list")
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot serve now (`reason`); a commit that got this was not written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the store is not available: {reason}")
+        self.reason = reason
+
+
+class CommitUnknown(StoreError):
+    """The storage did not say within the deadline whether a commit that had begun is durable.
+
+    The store takes no further commits. What became of this one is in the log at the next start.
+    """
+
+    def __init__(self, stream: str, *, waited_s: float) -> None:
+        super().__init__(f"the storage did not answer a commit to {stream} within {waited_s:g} s")
+        self.stream = stream
+        self.waited_s = waited_s
+
+
+class StoreDamaged(StoreError):
+    """The store's file is not what Mooring wrote: damaged, foreign, or not a database."""
+
+    def __init__(self, place: str, *, detail: str) -> None:
+        super().__init__(f"{place} cannot be used: {detail}")
+        self.place = place
+        self.detail = detail
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer Mooring; this one leaves it untouched."""
+
+    def __init__(self, place: str, *, version: int, supported: int) -> None:
+        super().__init__(
+            f"{place} has schema version {version}; this Mooring knows versions up to {supported}"
+        )
+        self.place = place
+        self.version = version
+        self.supported = supported
+
+
+class ImportRefused(StoreError):
+    """An import was given up; nothing of it was written. `line` counts from 1, 0 for none."""
+
+    def __init__(self, reason: str, *, line: int = 0) -> None:
+        super().__init__(f"line {line}: {reason}" if line else reason)
+        self.reason = reason
+        self.line = line
+
+
+class StreamError(MooringError):
+    """A subscription could not begin, or has ended."""
+
+
+class BeyondNewest(StreamError):
+    """The subscriber asked to go on from an event that does not exist."""
+
+    def __init__(self, stream: str, *, after: int, newest_seq: int) -> None:
+        super().__init__(f"{stream} is at {newest_seq}; there is nothing after {after}")
+        self.stream = stream
+        self.after = after
+        self.newest_seq = newest_seq
+
+
+class TooManySubscribers(StreamError):
+    """The stream, or the whole server, has as many subscribers as it may have."""
+
+    def __init__(self, scope: str, *, limit: int) -> None:
+        super().__init__(f"{scope} already has {limit} subscribers")
+        self.scope = scope
+        self.limit = limit
+
+
+class StreamEnded(StreamError):
+    """Everything has been delivered and nothing will follow; `reason` says why."""
+
+    def __init__(self, stream: str, *, reason: str) -> None:
+        super().__init__(f"{stream} has ended: {reason}")
+        self.stream = stream
+        self.reason = reason

@@ -84,7 +84,7 @@ class Supervisor:
         """Ask an actor to stop: accept nothing more, finish what is begun within `grace_s`."""
         cell = self._cells.get(ref.address)
         if cell is not None and cell.ref is ref:
-            cell.ask_to_stop(grace_s, final=True)
+            cell.ask_to_stop(grace_s)
 
     async def stop(self, ref: ActorRef, *, grace_s: float = 0.0) -> None:
         """Stop an actor, and return when it has ended; one that has is fine.
@@ -96,7 +96,7 @@ class Supervisor:
         if cell is None or cell.ref is not ref:
             await trio.lowlevel.checkpoint()
             return
-        cell.ask_to_stop(grace_s, final=True)
+        cell.ask_to_stop(grace_s)
         if cell.ended is None:
             cell.ended = trio.Event()
         await cell.ended.wait()
@@ -105,7 +105,7 @@ class Supervisor:
         """Start nothing more, stop all actors at once, and return when the last has ended."""
         self._stopping = True
         for cell in tuple(self._cells.values()):
-            cell.ask_to_stop(grace_s, final=True)
+            cell.ask_to_stop(grace_s)
         if self._cells:
             self._empty = trio.Event()
             await self._empty.wait()

@@ -73,10 +73,22 @@ class SessionClosed(BrowserSessionError):
     error = "Session closed"
 
 
+class CloseFailed(BrowserSessionError):
+    """The session cannot be ended: its Chromium does not even go when it is killed."""
+
+    error = "Failed to close browser session"
+
+
 class BrowserCrashed(BrowserSessionError):
     """Chromium went away under the operation; the session is being recovered."""
 
     error = "Browser crashed"
+
+
+class LoginLost(BrowserSessionError):
+    """The portal has forgotten the login; a portal's operation raises it to have it done again."""
+
+    error = "Login lost"
 
 
 class OperationTimedOut(BrowserSessionError):
@@ -95,3 +107,9 @@ class NotAtPortal(BrowserSessionError):
     """What the operation was asked about does not exist at the portal."""
 
     error = "Not found at the portal"
+
+
+class BrowserUnavailable(BrowserSessionError):
+    """No Chromium could be started; the details say why."""
+
+    error = "Browser could not be started"

@@ -1,0 +1,215 @@
+"""One Chromium as an actor: its process, the connection to it, and the contexts in it.
+
+The process lives in a job, inside `chromium.launch`, so it is reaped and its directory is gone
+however the actor ends. A dead socket is not a dead browser: the job reattaches first, and only a
+Chromium that cannot be reached any more is killed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import structlog
+import trio
+
+from actors.browser.chromium import Chromium, ChromiumError, ChromiumOptions, launch
+from actors.browser.page import Browser, BrowserGone, Connector, Context, PageError
+from engine import Actor, ActorRef, JobEnded
+
+_LOG: Final = structlog.get_logger("mooring.browser")
+_PROCESS: Final = "process"
+_PING_INTERVAL_S: Final = 10.0
+_CONNECT_TRIES: Final = 3
+
+OpenContexts = dict[str, Context]
+"""The live contexts of this process by id: messages carry the id, this table has the thing."""
+
+
+class OpenContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Tell: open one more; the pool hears `ContextOpened` or `ContextFailed`."""
+
+
+class CloseContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Tell: dispose of it; a Chromium that does not is killed."""
+
+    context_id: str
+
+
+class ChromiumUp(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The driver is connected, for the first time or again; these contexts are there."""
+
+    address: str
+    context_ids: tuple[str, ...]
+
+
+class ChromiumDown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The connection is lost; `ChromiumUp` or `ChromiumGone` follows."""
+
+    address: str
+
+
+class ChromiumGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The process has ended."""
+
+    address: str
+    cause: str
+
+
+class ContextOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    address: str
+    context_id: str
+
+
+class ContextFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    address: str
+    cause: str
+
+
+class ChromiumActor(Actor):
+    """Keeps one Chromium; everything it learns goes to the pool as signals.
+
+    Args:
+        options: how to launch it.
+        connect: the driver.
+        contexts: the table that its live contexts are put into.
+        pool: who hears of it.
+    """
+
+    def __init__(
+        self,
+        options: ChromiumOptions,
+        *,
+        connect: Connector,
+        contexts: OpenContexts,
+        pool: ActorRef,
+    ) -> None:
+        self._options = options
+        self._connect = connect
+        self._contexts = contexts
+        self._pool = pool
+        self._mine: dict[str, None] = {}
+        self._jobs = 0
+        self._chromium: Chromium | None = None
+        self._browser: Browser | None = None
+
+    async def on_start(self) -> None:
+        self.start_job(_PROCESS, self._run_process)
+
+    def handle(self, message: Any) -> Any:
+        match message:
+            case OpenContext():
+                self._start_numbered("open", self._open)
+            case CloseContext(context_id=context_id):
+                self._forget(context_id)
+                self._start_numbered("close", self._close, context_id)
+            case _:
+                raise TypeError(f"{self.ref.address} does not know {message!r}")
+
+    def handle_job_end(self, end: JobEnded) -> None:
+        if end.name == _PROCESS:
+            for context_id in tuple(self._mine):
+                self._forget(context_id)
+            cause = "stopped" if end.error is None else str(end.error)
+            self._pool.signal(ChromiumGone(address=self.ref.address, cause=cause))
+            self.stop()
+            if end.error is not None and not isinstance(end.error, ChromiumError):
+                raise end.error
+        elif isinstance(end.error, PageError):
+            if end.name.startswith("open"):
+                failed = ContextFailed(address=self.ref.address, cause=str(end.error))
+                self._pool.signal(failed)
+            elif self._chromium is not None and not isinstance(end.error, BrowserGone):
+                _LOG.warning("chromium keeps a context", actor=self.ref.address)
+                self._chromium.kill()
+        elif end.error is not None:
+            raise end.error
+
+    def _start_numbered(self, what: str, work: Any, *args: Any) -> None:
+        self._jobs += 1
+        self.start_job(f"{what}-{self._jobs}", work, *args)
+
+    def _forget(self, context_id: str) -> None:
+        self._mine.pop(context_id, None)
+        self._contexts.pop(context_id, None)
+
+    def _keep(self, context: Context) -> None:
+        self._mine[context.id] = None
+        self._contexts[context.id] = context
+
+    # -- jobs ----------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        if self._browser is None:
+            raise BrowserGone("not connected")
+        context = await self._browser.open_context()
+        self._keep(context)
+        self._pool.signal(ContextOpened(address=self.ref.address, context_id=context.id))
+
+    async def _close(self, context_id: str) -> None:
+        # Without a connection there is nobody to tell; the process is reattached or going anyway.
+        if self._browser is not None:
+            await self._browser.close_context(context_id)
+
+    async def _run_process(self) -> None:
+        async with launch(self._options) as chromium:
+            self._chromium = chromium
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._stay_connected, chromium)
+                    status = await chromium.wait()
+                    _LOG.warning("chromium exited", actor=self.ref.address, status=status)
+                    nursery.cancel_scope.cancel()
+            finally:
+                self._chromium = None
+
+    async def _stay_connected(self, chromium: Chromium) -> None:
+        failures = 0
+        while failures < _CONNECT_TRIES:
+            try:
+                async with self._connect(chromium.endpoint) as browser:
+                    failures = 0
+                    await self._serve(browser)
+            except (PageError, OSError) as error:
+                failures += 1
+                _LOG.warning("chromium not reached", actor=self.ref.address, cause=str(error))
+                await trio.sleep(0.1 * failures)
+        chromium.kill()
+        await trio.sleep_forever()
+
+    async def _serve(self, browser: Browser) -> None:
+        await self._adopt(browser)
+        self._browser = browser
+        up = ChromiumUp(address=self.ref.address, context_ids=tuple(self._mine))
+        self._pool.signal(up)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_pulse, browser)
+                await browser.wait_gone()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._browser = None
+            self._pool.signal(ChromiumDown(address=self.ref.address))
+
+    async def _adopt(self, browser: Browser) -> None:
+        for context_id in tuple(self._mine):
+            try:
+                self._keep(await browser.adopt_context(context_id))
+            except PageError:
+                self._forget(context_id)
+
+    async def _watch_pulse(self, browser: Browser) -> None:
+        """Kill a Chromium that does not answer twice in a row: it is frozen."""
+        missed = 0
+        while missed < 2:
+            await trio.sleep(_PING_INTERVAL_S)
+            try:
+                await browser.ping()
+                missed = 0
+            except BrowserGone:
+                return  # `wait_gone` tells it
+            except PageError:
+                missed += 1
+        _LOG.warning("chromium is frozen", actor=self.ref.address)
+        if self._chromium is not None:
+            self._chromium.kill()

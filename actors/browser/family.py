@@ -1,0 +1,168 @@
+"""The family of browser sessions, put together: pool, registry, sessions, in that order.
+
+Sessions stop before the registry and the pool that they use; Chromium goes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+import structlog
+import trio
+
+from actors.browser.bundles import DebugBundles
+from actors.browser.captcha import TwoCaptcha
+from actors.browser.chromium import ChromiumOptions, find_executable, sweep_leftovers
+from actors.browser.chromium_actor import ChromiumActor, OpenContexts
+from actors.browser.driver import connect
+from actors.browser.placement import PlacementSettings
+from actors.browser.pool import AskPoolStatistics, BrowserPool, PoolStatistics
+from actors.browser.portals.catalogue import make_portal
+from actors.browser.portals.portal import CaptchaSolver, Operation, operations_of
+from actors.browser.registry import BrowserRegistry
+from actors.browser.settings import BrowserSettings
+from actors.browser.work import Equipment
+from engine import (
+    ActorPolicy,
+    ActorRef,
+    AskError,
+    Clock,
+    DeliveryError,
+    Restart,
+    Supervisor,
+    open_supervisor,
+)
+
+_LOG: Final = structlog.get_logger("mooring.browser")
+_PERMANENT: Final = ActorPolicy(restart=Restart.PERMANENT, inbox_capacity=4096)
+_SHUTDOWN_S: Final = 8.0
+_SWEEP_INTERVAL_S: Final = 3600.0
+
+
+class BrowserSessions(msgspec.Struct, frozen=True, kw_only=True):
+    """The family's door.
+
+    Attributes:
+        registry: takes the messages of `actors.browser.messages`.
+        operations: what the portal can do, by name.
+    """
+
+    registry: ActorRef
+    operations: Mapping[str, Operation]
+    pool: ActorRef
+    bundles: DebugBundles
+
+    async def open_debug_bundle(self, name: str) -> bytes | None:
+        """Return a bundle's ZIP; None when there is none (any more)."""
+        return await self.bundles.read(name)
+
+    async def ready(self) -> bool:
+        """Tell whether a session could be started now: a warm context or a running one is there."""
+        try:
+            found: PoolStatistics = await self.pool.ask(AskPoolStatistics(), timeout_s=1.0)
+        except (AskError, DeliveryError):
+            return False
+        return found.spare or found.contexts > 0
+
+
+@asynccontextmanager
+async def open_browser_sessions(
+    settings: BrowserSettings,
+    *,
+    clock: Clock,
+    data_dir: Path,
+    run_id: str,
+    drain_s: float = 10.0,
+) -> AsyncIterator[BrowserSessions]:
+    """Open the family for the length of a block, inside `trio_asyncio.open_loop()`.
+
+    First removes what a killed server left: its Chromium processes and their directories. At the
+    end running operations get `drain_s`, then everything is stopped; no process and no directory
+    is left.
+
+    Args:
+        data_dir: where debug bundles go; this server's own.
+        run_id: twelve hex digits that name this server's Chromiums.
+
+    Raises:
+        ChromiumMissing: no Chromium was found.
+        UnknownPortal: no portal has that name.
+    """
+    portal = make_portal(settings.portal, settings.portal_url)
+    options = ChromiumOptions(
+        executable=await find_executable(settings.executable),
+        headless=settings.headless,
+        run_id=run_id,
+    )
+    await sweep_leftovers(run_id)
+    bundles = DebugBundles(data_dir / "bundles", clock)
+    contexts: OpenContexts = {}
+    async with (
+        httpx.AsyncClient() as http,
+        trio.open_nursery() as nursery,
+        open_supervisor("browser", clock=clock, shutdown_timeout_s=_SHUTDOWN_S) as outer,
+    ):
+        nursery.start_soon(_sweep_bundles, bundles)
+        pool = _spawn_pool(outer, settings, options, contexts)
+
+        def captcha(api_key: str) -> CaptchaSolver:
+            return TwoCaptcha(http, base_url=settings.captcha_url, api_key=api_key)
+
+        equipment = Equipment(
+            settings=settings,
+            portal=portal,
+            operations=dict(operations_of(portal)),
+            captcha=captcha,
+            pool=pool,
+            contexts=contexts,
+            bundles=bundles,
+        )
+        async with open_supervisor(
+            "browser sessions",
+            parent=outer,
+            grace_s=drain_s,
+            shutdown_timeout_s=drain_s + _SHUTDOWN_S,
+        ) as inner:
+            registry = outer.spawn(
+                lambda: BrowserRegistry(equipment, sessions=inner, clock=clock),
+                "registry/browser",
+                policy=_PERMANENT,
+            )
+            yield BrowserSessions(
+                registry=registry, operations=equipment.operations, pool=pool, bundles=bundles
+            )
+        nursery.cancel_scope.cancel()
+
+
+def _spawn_pool(
+    supervisor: Supervisor,
+    settings: BrowserSettings,
+    options: ChromiumOptions,
+    contexts: OpenContexts,
+) -> ActorRef:
+    placement = PlacementSettings(
+        per_process=settings.sessions_per_process, capacity=settings.capacity
+    )
+
+    def launch(pool: ActorRef) -> ChromiumActor:
+        return ChromiumActor(options, connect=connect, contexts=contexts, pool=pool)
+
+    return supervisor.spawn(
+        lambda: BrowserPool(placement, launch=launch, supervisor=supervisor),
+        "pool/browser",
+        policy=_PERMANENT,
+    )
+
+
+async def _sweep_bundles(bundles: DebugBundles) -> None:
+    while True:
+        try:
+            await bundles.sweep()
+        except OSError as error:
+            _LOG.warning("debug bundles not swept", cause=str(error))
+        await trio.sleep(_SWEEP_INTERVAL_S)

@@ -1,0 +1,317 @@
+"""The pool: gives contexts to sessions, keeps a warm one ready, and replaces what dies.
+
+One actor owns the table of Chromium processes and contexts. It never waits: launching, opening and
+closing are jobs of the Chromium actors, and arrive here as signals.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from actors.browser.chromium_actor import (
+    ChromiumActor,
+    ChromiumDown,
+    ChromiumGone,
+    ChromiumUp,
+    CloseContext,
+    ContextFailed,
+    ContextOpened,
+    OpenContext,
+)
+from actors.browser.errors import BrowserUnavailable
+from actors.browser.placement import Placement, PlacementSettings, Process
+from engine import DEFERRED, Actor, ActorEnded, ActorRef, Reply, Supervisor
+
+_RETRY_S: Final = 1.0
+_RETRY_MAX_S: Final = 60.0
+_LAUNCH_TRIES: Final = 2
+
+
+class TakeContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask for a fresh context; answered with its id once it is there.
+
+    `owner` hears `ContextLost` when the connection to it is lost, for as long as it has it.
+    """
+
+    owner: ActorRef
+
+
+class ReturnContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Signal: it is not needed any more, whatever state it is in."""
+
+    context_id: str
+
+
+class RegainContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask, after `ContextLost`, whether it is there again; waits while that is not known."""
+
+    context_id: str
+
+
+class ContextLost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Signalled to the owner: the connection to the context is lost, perhaps its Chromium too."""
+
+    context_id: str
+
+
+class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What the pool has: processes, contexts in use, whether a warm one waits."""
+
+    processes: int
+    contexts: int
+    spare: bool
+    waiting: int
+
+
+class AskPoolStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask for `PoolStatistics`."""
+
+
+class _Gone(msgspec.Struct, frozen=True):
+    number: int
+
+
+class _Retry(msgspec.Struct, frozen=True):
+    pass
+
+
+class _Taker:
+    __slots__ = ("owner", "reply")
+
+    def __init__(self, reply: Reply, owner: ActorRef) -> None:
+        self.reply = reply
+        self.owner = owner
+
+
+Launch = Callable[[ActorRef], ChromiumActor]
+
+
+class BrowserPool(Actor):
+    """Owns every Chromium.
+
+    Args:
+        settings: how contexts are placed.
+        launch: makes the actor of one more Chromium, given the pool's ref.
+        supervisor: where those actors live.
+    """
+
+    def __init__(
+        self, settings: PlacementSettings, *, launch: Launch, supervisor: Supervisor
+    ) -> None:
+        self._placement = Placement(settings)
+        self._launch = launch
+        self._supervisor = supervisor
+        self._processes: dict[str, Process] = {}
+        self._refs: dict[str, ActorRef] = {}
+        self._homes: dict[str, str] = {}  # context -> process
+        self._owners: dict[str, ActorRef] = {}  # of contexts that are taken
+        self._spare: str | None = None
+        self._takers: dict[int, _Taker] = {}
+        self._regainers: dict[str, deque[Reply]] = {}
+        self._launched = 0
+        self._taken = 0
+        self._failed_launches = 0
+        self._held_back = False  # no launch before the retry timer
+
+    async def on_start(self) -> None:
+        self._supply()
+
+    def handle(self, message: Any) -> Any:
+        match message:
+            case TakeContext():
+                return self._take(message)
+            case RegainContext():
+                return self._regain(message.context_id)
+            case ReturnContext():
+                self._dispose(message.context_id)
+            case AskPoolStatistics():
+                return self._statistics()
+            case _Gone():
+                self._takers.pop(message.number, None)
+            case _Retry():
+                self._held_back = False
+            case ActorEnded():
+                # Its `ChromiumGone` came before, unless it crashed.
+                self._process_gone(message.address, "crashed")
+            case _:
+                self._hear(message)
+        self._supply()
+        return None
+
+    def _hear(self, message: Any) -> None:
+        match message:
+            case ChromiumUp():
+                self._process_up(message)
+            case ChromiumDown():
+                self._process_down(message.address)
+            case ChromiumGone():
+                self._process_gone(message.address, message.cause)
+            case ContextOpened():
+                self._context_opened(message)
+            case ContextFailed():
+                self._context_failed(message)
+            case _:
+                raise TypeError(f"{self.ref.address} does not know {message!r}")
+
+    # -- sessions ------------------------------------------------------------------------------
+
+    def _take(self, message: TakeContext) -> Any:
+        if self._spare is not None:
+            context_id, self._spare = self._spare, None
+            self._owners[context_id] = message.owner
+            self._supply()
+            return context_id
+        self._taken += 1
+        reply = self.defer(on_gone=_Gone(self._taken))
+        self._takers[self._taken] = _Taker(reply, message.owner)
+        self._supply()
+        return DEFERRED
+
+    def _regain(self, context_id: str) -> Any:
+        process = self._processes.get(self._homes.get(context_id, ""))
+        if process is None:
+            return False
+        if process.up:
+            return True
+        self._regainers.setdefault(context_id, deque()).append(self.defer())
+        return DEFERRED
+
+    def _dispose(self, context_id: str) -> None:
+        self._owners.pop(context_id, None)
+        address = self._drop(context_id)
+        if address is not None:
+            self._refs[address].signal(CloseContext(context_id=context_id))
+
+    # -- processes -----------------------------------------------------------------------------
+
+    def _process_up(self, message: ChromiumUp) -> None:
+        process = self._processes[message.address]
+        process.up = True
+        self._failed_launches = 0
+        for context_id in tuple(process.contexts):
+            there = context_id in message.context_ids
+            if not there:
+                self._drop(context_id)
+            self._answer_regainers(context_id, there=there)
+
+    def _process_down(self, address: str) -> None:
+        process = self._processes.get(address)
+        if process is None:
+            return
+        process.up = False
+        for context_id in tuple(process.contexts):
+            if context_id == self._spare:
+                self._dispose(context_id)
+            elif context_id in self._owners:
+                self._owners[context_id].signal(ContextLost(context_id=context_id))
+
+    def _process_gone(self, address: str, cause: str) -> None:
+        process = self._processes.get(address)
+        if process is None:
+            return
+        never_served = not process.served
+        self._process_down(address)
+        for context_id in tuple(process.contexts):
+            self._drop(context_id)
+            self._owners.pop(context_id, None)
+            self._answer_regainers(context_id, there=False)
+        del self._processes[address], self._refs[address]
+        if never_served:
+            self._launch_failed(cause)
+
+    def _launch_failed(self, cause: str) -> None:
+        self._failed_launches += 1
+        delay_s = min(_RETRY_S * 2 ** (self._failed_launches - 1), _RETRY_MAX_S)
+        self._held_back = True
+        self.set_timer("retry", delay_s, _Retry())
+        if self._failed_launches >= _LAUNCH_TRIES:
+            for taker in self._takers.values():
+                taker.reply.refuse(BrowserUnavailable(cause))
+            self._takers.clear()
+
+    # -- contexts ------------------------------------------------------------------------------
+
+    def _context_opened(self, message: ContextOpened) -> None:
+        process = self._processes.get(message.address)
+        if process is None:
+            return
+        process.opening -= 1
+        context_id = message.context_id
+        process.contexts[context_id] = None
+        self._homes[context_id] = message.address
+        while self._takers:
+            taker = self._takers.pop(next(iter(self._takers)))
+            if taker.reply.answer(context_id):
+                self._owners[context_id] = taker.owner
+                return
+        if self._spare is None:
+            self._spare = context_id
+        else:
+            self._dispose(context_id)
+
+    def _context_failed(self, message: ContextFailed) -> None:
+        process = self._processes.get(message.address)
+        if process is not None:
+            process.opening -= 1
+
+    def _drop(self, context_id: str) -> str | None:
+        """Take a context out of the tables; returns the process that had it."""
+        if context_id == self._spare:
+            self._spare = None
+        address = self._homes.pop(context_id, None)
+        if address is not None:
+            self._processes[address].contexts.pop(context_id, None)
+        return address
+
+    def _answer_regainers(self, context_id: str, *, there: bool) -> None:
+        for reply in self._regainers.pop(context_id, ()):
+            reply.answer(there)
+
+    # -- supply --------------------------------------------------------------------------------
+
+    def _supply(self) -> None:
+        """Ask for the contexts that are wanted, and for the processes that they need."""
+        now = trio.current_time()
+        processes = self._processes.values()
+        wanted = len(self._takers) - sum(process.opening for process in processes)
+        if self._spare is None:
+            wanted += self._placement.wants_spare(processes, len(self._owners), now)
+        while wanted > 0:
+            process = self._placement.choose(processes, now)
+            if process is None:
+                break
+            process.opening += 1
+            process.served += 1
+            self._refs[process.address].signal(OpenContext())
+            wanted -= 1
+        if wanted > 0 and not self._held_back:
+            for _ in range(self._placement.launches(processes, wanted, now)):
+                self._launch_one(now)
+        for process in self._placement.superfluous(processes, now):
+            self._retire(process)
+
+    def _launch_one(self, now: float) -> None:
+        self._launched += 1
+        address = f"chromium/{self._launched}"
+        self._processes[address] = Process(address=address, born_at=now)
+        pool = self.ref
+        self._refs[address] = self._supervisor.spawn(
+            lambda: self._launch(pool), address, watcher=pool
+        )
+
+    def _retire(self, process: Process) -> None:
+        self._supervisor.stop_soon(self._refs.pop(process.address))
+        del self._processes[process.address]
+
+    def _statistics(self) -> PoolStatistics:
+        return PoolStatistics(
+            processes=len(self._processes),
+            contexts=len(self._owners),
+            spare=self._spare is not None,
+            waiting=len(self._takers),
+        )
