@@ -1,0 +1,219 @@
+"""How errors look to a caller, and the only place that knows status codes.
+
+Laws of this file: every error leaves in its family's shape, says what to do, and gives away
+nothing of the inside. What is not known here is a 500 without a word about its cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import msgspec
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from actors.browser import errors as browser
+from engine.errors import (
+    ActorStopped,
+    AskTimeout,
+    InboxFull,
+    MooringError,
+    SupervisorStopping,
+)
+
+UNEXPECTED: Final = "Internal server error"
+
+
+class RequestError(MooringError):
+    """The root of what the door itself says no with.
+
+    Attributes:
+        error: one line, the same for every such refusal.
+        details: what was wrong this time, or what to do.
+        fields: further fields of the answer.
+    """
+
+    error: ClassVar[str] = "Bad request"
+
+    def __init__(self, details: str | None = None, **fields: Any) -> None:
+        super().__init__(self.error if details is None else f"{self.error}: {details}")
+        self.details = details
+        self.fields = fields
+
+
+class BodyNotJson(RequestError):
+    """The body is not a JSON object."""
+
+    error = "Request body must be a JSON object"
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than `max_body_bytes`."""
+
+    error = "Request body too large"
+
+
+class BodyTooSlow(RequestError):
+    """The body did not arrive within its deadline."""
+
+    error = "Request body took too long"
+
+
+class FieldsMissing(RequestError):
+    """Required fields are absent or empty; says which, in the order of the contract."""
+
+    def __init__(self, names: tuple[str, ...], details: str | None = None) -> None:
+        super().__init__(details)
+        self.names = names
+
+    @property
+    def text(self) -> str:
+        return f"Missing required fields: {', '.join(self.names)}"
+
+
+class FieldInvalid(RequestError):
+    """A field has the wrong type or holds what it must not."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(problem)
+        self.name = name
+
+    @property
+    def text(self) -> str:
+        return f"Invalid field: {self.name}"
+
+
+class CallRefused(RequestError):
+    """Without operator tokens only this machine's own programs may call."""
+
+    error = "Refused"
+
+
+class TokenRequired(RequestError):
+    """No operator token, or none that is known."""
+
+    error = "Operator token required"
+
+
+class BundleNotFound(RequestError):
+    """There is no debug bundle of that name (any more)."""
+
+    error = "Debug bundle not found"
+
+
+class OperationSessionGone(browser.SessionNotFound):
+    """An operation named a session that is not there, and no credentials to make it anew."""
+
+    error = "Session not found or expired"
+
+
+class ServerStopping(RequestError):
+    """The server is on its way down."""
+
+    error = "Server is stopping"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as HTTP: status, JSON body, further headers."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+# An error's class, or the nearest of its bases here, decides.
+_STATUS: Final[Mapping[type[Exception], int]] = {
+    RequestError: 400,
+    BodyTooLarge: 413,
+    BodyTooSlow: 408,
+    CallRefused: 403,
+    TokenRequired: 401,
+    BundleNotFound: 404,
+    ServerStopping: 503,
+    browser.BrowserSessionError: 500,
+    browser.AuthenticationFailed: 401,
+    browser.PortalUnreachable: 502,
+    browser.CaptchaFailed: 502,
+    browser.LoginTimedOut: 504,
+    browser.CapacityExhausted: 503,
+    browser.SessionNotFound: 404,
+    browser.SessionClosed: 409,
+    browser.BrowserCrashed: 503,
+    browser.OperationTimedOut: 504,
+    browser.OperationFailed: 502,
+    browser.NotAtPortal: 404,
+    ActorStopped: 503,
+    SupervisorStopping: 503,
+    InboxFull: 503,
+    AskTimeout: 504,
+}
+
+# What the engine says is not for callers; these words are.
+_ENGINE_WORDS: Final[Mapping[type[Exception], str]] = {
+    ActorStopped: ServerStopping.error,
+    SupervisorStopping: ServerStopping.error,
+    InboxFull: "Server is busy",
+    AskTimeout: "Timed out",
+}
+
+# Seconds after which another try may go better.
+_RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
+    browser.CapacityExhausted: 10,
+    browser.BrowserCrashed: 5,
+    ServerStopping: 5,
+    ActorStopped: 5,
+    SupervisorStopping: 5,
+    InboxFull: 1,
+}
+
+
+def answer_to(error: BaseException, *, request_id: str) -> Answer:
+    """Return what a caller gets to see of `error`."""
+    match error:
+        case HTTPException():
+            return _routing_answer(error)
+        case RequestError() | browser.BrowserSessionError():
+            return _told_answer(error)
+    kind = _nearest(type(error), _ENGINE_WORDS)
+    if kind is None:
+        body = {"success": False, "error": UNEXPECTED, "request_id": request_id}
+        return Answer(status=500, body=body, headers={})
+    return _answer(error, {"success": False, "error": _ENGINE_WORDS[kind]})
+
+
+def is_unexpected(error: BaseException) -> bool:
+    """Tell whether `error` is a fault of ours that somebody should look at."""
+    return not isinstance(error, HTTPException) and _nearest(type(error), _STATUS) is None
+
+
+def _told_answer(error: RequestError | browser.BrowserSessionError) -> Answer:
+    text = error.text if isinstance(error, FieldsMissing | FieldInvalid) else error.error
+    body: dict[str, Any] = {"success": False, "error": text}
+    if error.details is not None:
+        body["details"] = error.details
+    return _answer(error, body | error.fields)
+
+
+def _routing_answer(error: HTTPException) -> Answer:
+    """Answer for what Quart itself raises: no such route, wrong method."""
+    text = {404: "Not found", 405: "Method not allowed"}.get(error.code or 500, error.name)
+    headers = {}
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return Answer(status=error.code or 500, body={"success": False, "error": text}, headers=headers)
+
+
+def _answer(error: BaseException, body: dict[str, Any]) -> Answer:
+    headers = {}
+    retry = _nearest(type(error), _RETRY_AFTER_S)
+    if retry is not None:
+        headers["Retry-After"] = str(_RETRY_AFTER_S[retry])
+    if isinstance(error, TokenRequired):
+        headers["WWW-Authenticate"] = 'Bearer realm="mooring"'
+    kind = _nearest(type(error), _STATUS)
+    return Answer(status=500 if kind is None else _STATUS[kind], body=body, headers=headers)
+
+
+def _nearest(kind: type[BaseException], table: Mapping[type[Exception], Any]) -> Any:
+    """Return the first class in `kind`'s line of bases that `table` has; None for none."""
+    return next((base for base in kind.__mro__ if base in table), None)
