@@ -1,0 +1,67 @@
+"""The socket under a connection, with an end to every send.
+
+Hypercorn shields its sends from cancellation, so a client that stops reading would hold a server's
+stop for ever. Here a send that makes no progress for `SEND_TIMEOUT_S` gives the connection up, and
+`abort` ends it at once, whoever waits in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import Final
+
+import trio
+
+# A reader whose socket takes nothing for this long while there is something to send is cut.
+SEND_TIMEOUT_S: Final = 90.0
+_CHUNK_BYTES: Final = 64 * 1024
+# Linger for 0 s: the kernel drops what was not taken, and the client sees a reset.
+_LINGER_NOT: Final = struct.pack("ii", 1, 0)
+
+
+class Transport(trio.abc.HalfCloseableStream):
+    """A TCP stream that never waits for ever for a client to read."""
+
+    def __init__(self, stream: trio.SocketStream, *, send_timeout_s: float) -> None:
+        self._stream = stream
+        self._send_timeout_s = send_timeout_s
+
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """Under the name that Hypercorn looks for."""
+        return self._stream.socket
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything, as long as each 64 KiB goes out within the timeout.
+
+        Raises:
+            BrokenResourceError: the client took nothing, or has gone.
+        """
+        view = memoryview(data)
+        # Nothing to send is still passed on: it is how a closed stream is noticed.
+        for start in range(0, max(len(view), 1), _CHUNK_BYTES):
+            with trio.move_on_after(self._send_timeout_s) as scope:
+                await self._stream.send_all(view[start : start + _CHUNK_BYTES])
+            if scope.cancelled_caught:
+                self.abort()
+                raise trio.BrokenResourceError("the client takes nothing")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def abort(self) -> None:
+        """Drop the connection now; pending sends and receives fail at once."""
+        with contextlib.suppress(OSError):  # closed already
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self.socket.close()

@@ -1,0 +1,227 @@
+"""The web server: accepts connections, hands them to Hypercorn, and comes to an end.
+
+Hypercorn's protocol code is used, its accept loop is not: this one bounds the connections, gives
+each a transport that can be ended, and so keeps the promise that a stop takes no longer than its
+deadline whatever the clients do. HTTP/1.1 only; neither HTTP/2 nor its upgrade is answered.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import structlog
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from api.drain import Drain
+from api.log import HypercornLog
+from api.transport import SEND_TIMEOUT_S, Transport
+
+# Longer than clients keep a connection in their pools, so that it is they who close it first. It
+# also bounds how long a request's head may take.
+_KEEP_ALIVE_S: Final = 75
+_HANDSHAKE_S: Final = 10
+_MAX_CONNECTIONS: Final = 1000
+# After the last request has been cut off: the time its error has to reach a client that reads.
+_FLUSH_S: Final = 1.0
+
+_Stream: TypeAlias = "trio.SSLStream[Transport] | Transport"
+_log = structlog.get_logger("mooring.web")
+
+
+class _Protocol(H11Protocol):
+    async def _check_protocol(self, event: Any) -> None:
+        """Stay with HTTP/1.1, whatever the request offers to change to."""
+
+
+class _Connection(TCPServer):
+    """One connection: `TCPServer` without HTTP/2, and over as soon as its client has gone.
+
+    Hypercorn would wait out the keep-alive of a connection that is closed already.
+    """
+
+    _is_over = False
+
+    async def protocol_send(self, event: Event) -> None:
+        if not (self._is_over and isinstance(event, Updated)):
+            await super().protocol_send(event)
+
+    async def run(self) -> None:
+        try:
+            if not await self._shake_hands():
+                return
+            stream: Any = self.stream  # annotated narrower than what it may be
+            transport: Transport = getattr(stream, "transport_stream", stream)
+            address = parse_socket_addr(transport.socket.family, transport.socket.getpeername())
+            here = parse_socket_addr(transport.socket.family, transport.socket.getsockname())
+            async with TaskGroup() as task_group:
+                self._task_group = task_group
+                self.protocol = _Protocol(  # type: ignore[assignment]
+                    self.app,
+                    self.config,
+                    self.context,
+                    task_group,
+                    ConnectionState({}),
+                    isinstance(self.stream, trio.SSLStream),
+                    address,
+                    here,
+                    self.protocol_send,
+                )
+                await self.idle_task.restart(task_group, self._idle_timeout)
+                await self._read_data()
+                self._is_over = True
+                await self.idle_task.stop()
+        except OSError:
+            pass  # the client has gone
+        finally:
+            await self._close()
+
+    async def _shake_hands(self) -> bool:
+        if not isinstance(self.stream, trio.SSLStream):
+            return True
+        try:
+            with trio.fail_after(_HANDSHAKE_S):
+                await self.stream.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            return False
+        return True
+
+
+class Web:
+    """Serves one ASGI app on given sockets until the drain begins, and then until it is over.
+
+    Args:
+        stop_deadline_s: how long running requests may go on once the drain has begun.
+        send_timeout_s: after a client has taken nothing for this long, it is cut.
+    """
+
+    def __init__(
+        self,
+        app: ASGIFramework,
+        drain: Drain,
+        *,
+        stop_deadline_s: float,
+        tls: ssl.SSLContext | None = None,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+        max_connections: int = _MAX_CONNECTIONS,
+    ) -> None:
+        self._app = ASGIWrapper(app)
+        self._drain = drain
+        self._stop_deadline_s = stop_deadline_s
+        self._tls = tls
+        self._send_timeout_s = send_timeout_s
+        self._max_connections = max_connections
+        self._config = _hypercorn_config()
+        self._context = WorkerContext(None)
+        self._open: set[Transport] = set()
+        self._closed_one = trio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    async def run(
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve on `sockets`, which are closed when the drain begins.
+
+        Returns once every connection has ended: by itself, with an error when the deadline has
+        passed, or by force a second after that.
+        """
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
+        async with trio.open_nursery() as connections:
+            try:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept_from, listener, connections)
+                    task_status.started()
+                    await self._drain.wait_begun()
+                    accepting.cancel_scope.cancel()
+                await self._context.terminated.set()
+                await self._see_clients_out()
+            finally:
+                # Hypercorn shields its sends: cancelling alone would not end them.
+                for transport in tuple(self._open):
+                    transport.abort()
+            connections.cancel_scope.cancel()
+
+    async def _accept_from(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
+        await trio.serve_listeners(self._serve_one, [listener], handler_nursery=connections)
+
+    async def _see_clients_out(self) -> None:
+        with trio.move_on_at(self._drain.deadline(self._stop_deadline_s)):
+            await self._wait_empty()
+        self._drain.cut()
+        with trio.move_on_after(_FLUSH_S):
+            await self._wait_empty()
+
+    async def _wait_empty(self) -> None:
+        while self._open:
+            self._closed_one = trio.Event()
+            await self._closed_one.wait()
+
+    async def _serve_one(self, stream: trio.SocketStream) -> None:
+        transport = Transport(stream, send_timeout_s=self._send_timeout_s)
+        if len(self._open) >= self._max_connections:
+            _log.warning("connection_refused", open=len(self._open))
+            transport.abort()
+            return
+        self._open.add(transport)
+        try:
+            await self._speak_http(transport)
+        except Exception:
+            # A fault in one connection must not end the others.
+            _log.exception("connection_failed")
+        finally:
+            transport.abort()
+            self._open.discard(transport)
+            self._closed_one.set()
+
+    async def _speak_http(self, transport: Transport) -> None:
+        stream: _Stream = transport
+        if self._tls is not None:
+            stream = trio.SSLStream(transport, self._tls, server_side=True, https_compatible=True)
+        connection = _Connection(
+            self._app,
+            self._config,
+            self._context,
+            ConnectionState({}),
+            stream,  # type: ignore[arg-type]  # annotated narrower than what it does with it
+        )
+        await connection.run()
+
+
+def load_tls(cert: str, key: str) -> ssl.SSLContext:
+    """Return a server's TLS context.
+
+    Raises:
+        OSError: a file cannot be read (`ssl.SSLError` is one, for what is no certificate or key).
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    # An encrypted key would otherwise ask for its password on the terminal.
+    context.load_cert_chain(cert, key, password=lambda: b"")
+    return context
+
+
+def _hypercorn_config() -> Config:
+    config = Config()
+    config.logger_class = HypercornLog
+    config.keep_alive_timeout = _KEEP_ALIVE_S
+    config.include_server_header = False
+    return config
