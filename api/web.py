@@ -59,8 +59,6 @@ class _Connection(TCPServer):
 
     async def run(self) -> None:
         try:
-            if not await self._shake_hands():
-                return
             stream: Any = self.stream  # annotated narrower than what it may be
             transport: Transport = getattr(stream, "transport_stream", stream)
             address = parse_socket_addr(transport.socket.family, transport.socket.getpeername())
@@ -86,16 +84,6 @@ class _Connection(TCPServer):
             pass  # the client has gone
         finally:
             await self._close()
-
-    async def _shake_hands(self) -> bool:
-        if not isinstance(self.stream, trio.SSLStream):
-            return True
-        try:
-            with trio.fail_after(_HANDSHAKE_S):
-                await self.stream.do_handshake()
-        except (trio.BrokenResourceError, trio.TooSlowError):
-            return False
-        return True
 
 
 class Web:
@@ -125,6 +113,7 @@ class Web:
         self._config = _hypercorn_config()
         self._context = WorkerContext(None)
         self._open: set[Transport] = set()
+        self._greeting: set[Transport] = set()  # those of _open that have not shaken hands yet
         self._closed_one = trio.Event()
 
     @property
@@ -153,6 +142,8 @@ class Web:
                     await self._drain.wait_begun()
                     accepting.cancel_scope.cancel()
                 await self._context.terminated.set()
+                for transport in self._greeting:
+                    transport.abort()  # it has asked for nothing yet
                 await self._see_clients_out()
             finally:
                 # Hypercorn shields its sends: cancelling alone would not end them.
@@ -196,6 +187,8 @@ class Web:
         stream: _Stream = transport
         if self._tls is not None:
             stream = trio.SSLStream(transport, self._tls, server_side=True, https_compatible=True)
+            if not await self._shake_hands(stream):
+                return
         connection = _Connection(
             self._app,
             self._config,
@@ -204,6 +197,18 @@ class Web:
             stream,  # type: ignore[arg-type]  # annotated narrower than what it does with it
         )
         await connection.run()
+
+    async def _shake_hands(self, stream: trio.SSLStream[Transport]) -> bool:
+        transport = stream.transport_stream
+        self._greeting.add(transport)
+        try:
+            with trio.fail_after(_HANDSHAKE_S):
+                await stream.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            return False
+        finally:
+            self._greeting.discard(transport)
+        return True
 
 
 def load_tls(cert: str, key: str) -> ssl.SSLContext:

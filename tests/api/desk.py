@@ -165,7 +165,9 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    settings: BrowserSettings, *, clock: Clock, data_dir: Path, run_id: str, drain_s: float
+    settings: BrowserSettings, *, clock: Clock, data_dir: Path, drain_s: float
 ) -> AsyncIterator[Desk]:
     """Open a desk as `api.serve` does."""
-    yield Desk()
+    desk = Desk()
+    desk.bundles["flood"] = bytes(64 * 1024 * 1024)  # more than any socket's buffers take
+    yield desk

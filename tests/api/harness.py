@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import httpx
@@ -32,6 +32,9 @@ from engine.clock import SeededClock
 from tests.api.desk import Desk
 
 ROOT = Path(__file__).parents[2]
+# The whole program, and the same without browsers.
+MOORING = (str(Path(sys.executable).with_name("mooring")),)
+ON_PAPER = (sys.executable, "-m", "tests.api.server")
 CREDENTIALS = {"username": "driver-1", "password": "harbor-1", "captcha_api_key": "key"}
 
 
@@ -107,7 +110,7 @@ async def opened(
 
 
 class Server:
-    """`mooring serve` as a process, with the desk of `tests.api.desk` in place of browsers."""
+    """`mooring serve` as a process."""
 
     def __init__(self, process: trio.Process) -> None:
         self.process = process
@@ -151,16 +154,20 @@ class Server:
 
 @asynccontextmanager
 async def server(
-    tmp_path: Path, *arguments: str, env: Mapping[str, str] | None = None, module: str = "server"
+    tmp_path: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    program: tuple[str, ...] = ON_PAPER,
+    stdout: int = PIPE,
 ) -> AsyncIterator[Server]:
     """Start a server; whatever happens, it has gone when the scope ends."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("MOORING_")}
     environ |= {"MOORING_BIND": "127.0.0.1:0", "MOORING_DATA_DIR": str(tmp_path / "data")}
     environ |= {"PYTHONPATH": str(ROOT)} | dict(env or {})
-    command = [sys.executable, "-m", f"tests.api.{module}", "serve", *arguments]
+    command = [*program, "serve", *arguments]
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(
-            command, stdout=PIPE, stderr=PIPE, stdin=None, env=environ, cwd=tmp_path
+            command, stdin=DEVNULL, stdout=stdout, stderr=PIPE, env=environ, cwd=tmp_path
         )
         running = Server(process)
         nursery.start_soon(running.read_errors)

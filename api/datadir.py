@@ -1,0 +1,69 @@
+"""The data directory: private to its user, and one server's at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from api.settings import StartError
+
+_LOCK: Final = "server.lock"
+_PRIVATE: Final = 0o700
+
+
+class DataDirUnusable(StartError):
+    """The data directory cannot be made, written, made private or locked; says which."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"data directory {path}: {problem}")
+        self.path = path
+
+
+@contextlib.contextmanager
+def hold_data_dir(path: Path) -> Iterator[Path]:
+    """Make `path` where it is missing, and hold its lock; yields the absolute path.
+
+    The lock goes with the process, however that ends, and is not inherited by its children.
+
+    Raises:
+        DataDirUnusable: not writable, open to others with somebody else's files in it, or held by
+            another server.
+    """
+    path = path.absolute()
+    try:
+        path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        _make_private(path)
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise DataDirUnusable(path, f"{error.strerror}; set MOORING_DATA_DIR") from error
+    with os.fdopen(lock, "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            problem = f"is in use by another server (process {_holder(file.read(32))})"
+            raise DataDirUnusable(path, problem) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield path
+
+
+def _make_private(path: Path) -> None:
+    """Take away what others may do, unless that would lock them out of something of theirs."""
+    if not stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return
+    names = set(os.listdir(path))
+    if names and _LOCK not in names:
+        problem = "others may enter it, and it holds files that are not Mooring's; give it its own"
+        raise DataDirUnusable(path, problem)
+    path.chmod(_PRIVATE)
+
+
+def _holder(text: str) -> str:
+    return text.strip() if text.strip().isdigit() else "unknown"

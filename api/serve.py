@@ -1,0 +1,278 @@
+"""The composition root: puts the server together, runs it, and takes it apart in order.
+
+What is opened last ends first: the doors close, requests finish or are cut off, then the browser
+sessions end, then the demo, then asyncio's loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+import trio
+import trio_asyncio
+
+from actors.browser.messages import ListSessions, SessionList
+from actors.browser.settings import BrowserSettings
+from api import log
+from api.access import AccessLog
+from api.address import Address
+from api.app import App
+from api.browser import BrowserDesk, browser_routes
+from api.config import Config
+from api.datadir import hold_data_dir
+from api.demo.run import open_demo
+from api.drain import Drain
+from api.guard import policy_for
+from api.health import health_routes
+from api.listen import bound_url, open_listeners
+from api.settings import SettingError, StartError
+from api.web import Web, load_tls
+from engine.clock import Clock, SystemClock
+from engine.errors import MooringError
+
+# The ports of the contract's three documents, so that the curl lines in each work as printed.
+DEMO_BIND: Final = tuple(Address.at(port) for port in (5010, 3000, 8000))
+_OPTIONAL_IN_DEMO: Final = frozenset(DEMO_BIND[1:])
+# Beyond the drain's own deadline: for ending browsers, before everything is cancelled.
+_CLEANUP_S: Final = 5.0
+# What still runs in a browser when the drain is over has had its time.
+_NOTICE_S: Final = 0.5
+# The first Chromium is up within a second or two; without one the doors open all the same.
+_FIRST_BROWSER_S: Final = 10.0
+_POLL_S: Final = 0.05
+_log = structlog.get_logger("mooring.serve")
+
+
+class OpenDesk(Protocol):
+    """Opens the family of browser sessions; the shipped one is `open_browser_sessions`."""
+
+    def __call__(
+        self,
+        settings: BrowserSettings,
+        *,
+        clock: Clock,
+        data_dir: Path,
+        drain_s: float,
+    ) -> AbstractAsyncContextManager[BrowserDesk]: ...
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is decided before anything runs."""
+
+    config: Config
+    demo: bool
+    data_dir: Path
+    sockets: tuple[socket.socket, ...]
+    tls: ssl.SSLContext | None
+    open_desk: OpenDesk
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        scheme = "http" if self.tls is None else "https"
+        return tuple(bound_url(one, scheme=scheme) for one in self.sockets)
+
+
+def run(config: Config, *, demo: bool, open_desk: OpenDesk) -> int:
+    """Serve until SIGTERM or SIGINT, and return the exit code: 0, or 1 when a stop was forced.
+
+    The first signal lets what runs finish within the deadline, a second one ends it at once, a
+    third one kills.
+
+    Raises:
+        StartError: it cannot start; one line says why.
+    """
+    log.configure()
+    settings = config.settings
+    _warn_of_idle_settings(config)
+    addresses, optional = config.door.addresses, frozenset[Address]()
+    if demo and "bind" not in config.given:
+        addresses, optional = DEMO_BIND, _OPTIONAL_IN_DEMO
+    with (
+        hold_data_dir(Path(settings.data_dir)) as data_dir,
+        open_listeners(addresses, optional=optional) as sockets,
+    ):
+        plan = Plan(
+            config=config,
+            demo=demo,
+            data_dir=data_dir,
+            sockets=sockets,
+            tls=_tls(settings.tls_cert, settings.tls_key),
+            open_desk=open_desk,
+        )
+        return _run(plan)
+
+
+def _run(plan: Plan) -> int:
+    try:
+        return trio.run(_main, plan)
+    except BaseExceptionGroup as group:
+        expected, unexpected = group.split(MooringError)
+        if unexpected is not None or expected is None:
+            raise
+        raise StartError(str(_first_of(expected))) from group
+    except StartError:
+        raise
+    except MooringError as error:
+        raise StartError(str(error)) from error
+
+
+async def _main(plan: Plan) -> int:
+    drain = Drain()
+    stop = _Stop(drain, within_s=plan.config.settings.stop_deadline_s + _CLEANUP_S)
+    with stop.everything:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(stop.heed_signals)
+            async with _asyncio_loop():
+                await _serve(plan, drain)
+            nursery.cancel_scope.cancel()
+    _log.info("stopped", forced=stop.forced)
+    return 1 if stop.forced else 0
+
+
+async def _serve(plan: Plan, drain: Drain) -> None:
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        browser = plan.config.settings.browser
+        if plan.demo:
+            demo = await stack.enter_async_context(open_demo(clock))
+            _say(f"demo portal on {demo.portal_url}")
+            _say(f"demo captcha on {demo.captcha_url}")
+            browser = _pointed_at(demo.portal_url, demo.captcha_url, plan.config)
+        desk = await stack.enter_async_context(
+            plan.open_desk(
+                browser,
+                clock=clock,
+                data_dir=plan.data_dir,
+                drain_s=_NOTICE_S,
+            )
+        )
+        await _serve_web(plan, _make_app(plan, desk, drain, clock, browser), desk, drain)
+
+
+async def _serve_web(plan: Plan, app: AccessLog, desk: BrowserDesk, drain: Drain) -> None:
+    stop_deadline_s = plan.config.settings.stop_deadline_s
+    web = Web(app, drain, stop_deadline_s=stop_deadline_s, tls=plan.tls)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(web.run, plan.sockets)
+        with trio.move_on_after(_FIRST_BROWSER_S):
+            await _poll_until(desk.ready)
+        drain.serve()
+        for url in plan.urls:
+            _say(f"listening on {url}")
+        _log.info("serving", urls=plan.urls)
+    with trio.move_on_at(drain.deadline(stop_deadline_s)):
+        # Operations whose callers have gone; those that have callers have ended by now.
+        await _poll_until(partial(_is_unused, desk))
+
+
+async def _poll_until(condition: Callable[[], Awaitable[bool]]) -> None:
+    while not await condition():  # noqa: ASYNC110 - it is an actor that knows, not an event
+        await trio.sleep(_POLL_S)
+
+
+async def _is_unused(desk: BrowserDesk) -> bool:
+    try:
+        found: SessionList = await desk.registry.ask(ListSessions(), timeout_s=1.0)
+    except MooringError:
+        return True  # nobody is there to wait for
+    return not any(session.in_use for session in found.sessions)
+
+
+def _make_app(
+    plan: Plan, desk: BrowserDesk, drain: Drain, clock: Clock, browser: BrowserSettings
+) -> AccessLog:
+    settings, door = plan.config.settings, plan.config.door
+    policy = policy_for(settings.operator_tokens, door.allowed_origins)
+    app = App(policy=policy, drain=drain, max_body_bytes=settings.max_body_bytes)
+    app.register_blueprint(health_routes(desk, drain, clock))
+    app.register_blueprint(browser_routes(desk, browser, door.public_url or plan.urls[0]))
+    # Without a token whoever came through a proxy is refused, so there is nothing to believe.
+    trusted = door.trusted_proxies if settings.operator_tokens else ()
+    return AccessLog(app, clock, trusted)
+
+
+class _Stop:
+    """Turns signals into the end: the first begins the drain, the second cuts everything off."""
+
+    def __init__(self, drain: Drain, *, within_s: float) -> None:
+        self.everything = trio.CancelScope()
+        self.forced = False
+        self._drain = drain
+        self._within_s = within_s
+
+    async def heed_signals(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            _log.info("stopping", signal=signal.Signals(await anext(signals)).name)
+            if self._drain.phase == "starting":
+                self.everything.cancel()
+            self._drain.begin()
+            with trio.move_on_after(self._within_s):
+                await anext(signals)
+        self.forced = True
+        self.everything.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _asyncio_loop() -> AsyncIterator[None]:
+    """Run asyncio's loop; what goes wrong in it is logged, where its default would end us all."""
+    async with trio_asyncio.open_loop() as loop:
+        loop.set_exception_handler(_log_asyncio_failure)
+        yield
+
+
+def _log_asyncio_failure(_: Any, context: dict[str, Any]) -> None:
+    _log.warning("asyncio", reason=context.get("message"), exc_info=context.get("exception"))
+
+
+def _pointed_at(portal_url: str, captcha_url: str, config: Config) -> BrowserSettings:
+    """Point the engine at the demo, save where somebody has said otherwise."""
+    demo = {"browser.portal_url": portal_url, "browser.captcha_url": captcha_url}
+    changed = {key.partition(".")[2]: url for key, url in demo.items() if key not in config.given}
+    return msgspec.structs.replace(config.settings.browser, **changed)
+
+
+def _tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
+    if cert is None or key is None:
+        return None
+    try:
+        return load_tls(cert, key)
+    except ssl.SSLError as error:
+        problem = "no certificate with its key, or the key is encrypted"
+        raise SettingError("MOORING_TLS_CERT, MOORING_TLS_KEY", problem) from error
+    except OSError as error:
+        raise SettingError("MOORING_TLS_CERT, MOORING_TLS_KEY", str(error.strerror)) from error
+
+
+def _warn_of_idle_settings(config: Config) -> None:
+    if config.settings.trusted_proxies and not config.settings.operator_tokens:
+        _log.warning("trusted_proxies_unused", reason="without operator tokens proxies are refused")
+
+
+def _first_of(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _say(line: str) -> None:
+    """Tell whoever started the server, at once; nobody listening is no reason to fail."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # Else Python tries again at its very end, and turns a clean exit code into 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
