@@ -42,11 +42,16 @@ class CaptchaSolver(Protocol):
 class Portal(Protocol):
     """A site that Mooring keeps logins at.
 
-    Args of every portal's constructor:
+    Args:
         base_url: where the site is instead of its own addresses (a staging copy, the demo).
+
+    Raises:
+        ValueError: the site cannot be at `base_url`.
     """
 
     name: ClassVar[str]
+
+    def __init__(self, base_url: str | None = None) -> None: ...
 
     @property
     def home_url(self) -> str:

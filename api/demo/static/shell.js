@@ -62,12 +62,14 @@
   }
   show();
 
-  // Each login is nagged once in each tab.
+  // Each login is nagged in each tab until the alert has been seen.
   const login = document.body.dataset.login;
   if (sessionStorage.getItem("noticed-login") !== login) {
-    sessionStorage.setItem("noticed-login", login);
     const nag = () => window.open("/notice", "terminal-notice", "width=460,height=340");
     if (!nag()) document.addEventListener("click", nag, { once: true });
-    setTimeout(() => alert("Gate hours change on Monday. Please review your appointments."), 400);
+    setTimeout(() => {
+      alert("Gate hours change on Monday. Please review your appointments.");
+      sessionStorage.setItem("noticed-login", login);
+    }, 400);
   }
 })();
