@@ -5,6 +5,7 @@ Sessions stop before the registry and the pool that they use; Chromium goes last
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +22,8 @@ from actors.browser.chromium import ChromiumOptions, find_executable, sweep_left
 from actors.browser.chromium_actor import ChromiumActor, OpenContexts
 from actors.browser.driver import connect
 from actors.browser.placement import PlacementSettings
-from actors.browser.pool import AskPoolStatistics, BrowserPool, PoolStatistics
+from actors.browser.pool import BrowserPool
+from actors.browser.pool_messages import AskPoolStatistics, PoolStatistics
 from actors.browser.portals.catalogue import make_portal
 from actors.browser.portals.portal import CaptchaSolver, Operation, operations_of
 from actors.browser.registry import BrowserRegistry
@@ -76,7 +78,6 @@ async def open_browser_sessions(
     *,
     clock: Clock,
     data_dir: Path,
-    run_id: str,
     drain_s: float = 10.0,
 ) -> AsyncIterator[BrowserSessions]:
     """Open the family for the length of a block, inside `trio_asyncio.open_loop()`.
@@ -86,8 +87,8 @@ async def open_browser_sessions(
     is left.
 
     Args:
-        data_dir: where debug bundles go; this server's own.
-        run_id: twelve hex digits that name this server's Chromiums.
+        data_dir: this server's own; debug bundles go there, and its name marks the Chromiums, so
+            that the next server with it finds what this one left when it was killed.
 
     Raises:
         ChromiumMissing: no Chromium was found.
@@ -97,9 +98,9 @@ async def open_browser_sessions(
     options = ChromiumOptions(
         executable=await find_executable(settings.executable),
         headless=settings.headless,
-        run_id=run_id,
+        run_id=run_id_of(data_dir),
     )
-    await sweep_leftovers(run_id)
+    await sweep_leftovers(options.run_id)
     bundles = DebugBundles(data_dir / "bundles", clock)
     contexts: OpenContexts = {}
     async with (
@@ -137,6 +138,11 @@ async def open_browser_sessions(
                 registry=registry, operations=equipment.operations, pool=pool, bundles=bundles
             )
         nursery.cancel_scope.cancel()
+
+
+def run_id_of(data_dir: Path) -> str:
+    """Return the twelve hex digits that mark the Chromiums of a data directory's server."""
+    return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
 
 
 def _spawn_pool(
