@@ -228,8 +228,9 @@ async def _directory(run_id: str) -> AsyncIterator[Path]:
 
 def _make_directory(run_id: str) -> Path:
     directory = Path(tempfile.mkdtemp(prefix=directory_prefix(run_id)))
-    for name in ("home", "profile", "tmp"):
-        (directory / name).mkdir(mode=0o700)
+    for name in ("home", "profile/Default", "tmp"):
+        (directory / name).mkdir(mode=0o700, parents=True)
+    (directory / "profile/Default/Preferences").write_text(chromium_flags.PREFERENCES)
     return directory
 
 

@@ -56,6 +56,7 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     http_only: bool = False
     secure: bool = False
     same_site: str | None = None
+    partition_key: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"Cookie({self.name!r}, domain={self.domain!r})"

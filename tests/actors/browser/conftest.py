@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 import trio
+import trio_asyncio
 
 from actors.browser.chromium import Chromium, ChromiumOptions, find_executable, launch
+from actors.browser.driver import connect
+from actors.browser.driver.browser import ChromiumBrowser
+from tests.actors.browser.site import Site, serving
 
 # Several runs of the tests may share the machine, and a sweep ends all that have its run id.
 RUN_ID = f"{os.getpid():08x}0000"
@@ -51,3 +56,40 @@ def shared_chromium(options: ChromiumOptions) -> Iterator[Chromium]:
     yield chromium
     stop()
     thread.join()
+
+
+@pytest.fixture
+async def asyncio_loop() -> AsyncIterator[trio_asyncio.TrioEventLoop]:
+    async with trio_asyncio.open_loop() as loop:
+        yield loop
+
+
+@pytest.fixture
+async def browser(
+    asyncio_loop: trio_asyncio.TrioEventLoop, shared_chromium: Chromium
+) -> AsyncIterator[ChromiumBrowser]:
+    """A connection to the shared Chromium; contexts that a test leaves open are closed after it."""
+    async with connect(shared_chromium.endpoint) as connected:
+        yield connected
+        for context_id in await connected.context_ids():
+            await connected.close_context(context_id)
+
+
+@pytest.fixture
+async def chromium(
+    asyncio_loop: trio_asyncio.TrioEventLoop, options: ChromiumOptions
+) -> AsyncIterator[Chromium]:
+    """A Chromium of the test's own, to be killed or frozen."""
+    async with launch(options) as own:
+        yield own
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def another_site() -> AbstractAsyncContextManager[Site]:
+    return serving()

@@ -54,7 +54,7 @@ async def test_a_launched_chromium_listens_on_loopback_and_is_gone_afterwards(
 ) -> None:
     async with launch(options) as chromium:
         assert chromium.endpoint.startswith("ws://127.0.0.1:")
-        assert len(processes.find(str(chromium.profile_dir), {chromium.pid})) > 3
+        assert len(processes.find(str(chromium.profile_dir), {chromium.pid})) > 1
     assert_nothing_left(chromium.pid, chromium.profile_dir)
 
 

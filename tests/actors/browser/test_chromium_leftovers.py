@@ -60,12 +60,12 @@ async def test_a_killed_servers_chromium_is_ended_and_its_directory_removed(
 ) -> None:
     directory = await trio.to_thread.run_sync(killed_server, executable, DEAD)
     assert directory.exists()
-    assert len(processes.find(str(directory))) > 3
+    assert processes.find(str(directory))
 
     swept = await sweep_leftovers(DEAD)
 
     assert swept.directories == 1
-    assert swept.processes > 3
+    assert swept.processes >= 3
     assert processes.find(str(directory)) == ()
     assert not directory.exists()
     assert await sweep_leftovers(DEAD) == Leftovers(processes=0, directories=0)
@@ -74,7 +74,7 @@ async def test_a_killed_servers_chromium_is_ended_and_its_directory_removed(
 async def test_the_chromium_of_another_run_id_is_not_touched(options: ChromiumOptions) -> None:
     async with launch(options) as chromium:
         assert await sweep_leftovers(DEAD) == Leftovers(processes=0, directories=0)
-        assert len(processes.find(str(chromium.profile_dir))) > 3
+        assert processes.find(str(chromium.profile_dir))
         assert chromium.profile_dir.exists()
 
 
