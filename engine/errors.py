@@ -162,15 +162,15 @@ class StoreUnavailable(StoreError):
 
 
 class CommitUnknown(StoreError):
-    """The storage did not say within the deadline whether a commit that had begun is durable.
+    """The storage stalled or failed over a commit that had begun: it may or may not be durable.
 
-    The store takes no further commits. What became of this one is in the log at the next start.
+    The store takes no further commits; what became of this one is in the log at the next start.
     """
 
-    def __init__(self, stream: str, *, waited_s: float) -> None:
-        super().__init__(f"the storage did not answer a commit to {stream} within {waited_s:g} s")
+    def __init__(self, stream: str, *, reason: str) -> None:
+        super().__init__(f"the fate of a commit to {stream} is unknown: {reason}")
         self.stream = stream
-        self.waited_s = waited_s
+        self.reason = reason
 
 
 class StoreDamaged(StoreError):

@@ -1,0 +1,50 @@
+"""The durable log: one ordered stream of events for each session, and what is found by."""
+
+from engine.store._commit import CatalogueRow, Claim, Commit, Event, Snapshot
+from engine.store._group_commit import CommitLimits
+from engine.store._memory_disk import MemoryDisk
+from engine.store._protocol import (
+    Alias,
+    CheckReport,
+    CommitDone,
+    Due,
+    Listed,
+    Listing,
+    ListQuery,
+    Loaded,
+    Page,
+    Store,
+    StoreStatistics,
+    Transferred,
+)
+from engine.store._rules import milliseconds
+from engine.store.memory import Faults, MemoryStore, open_memory
+from engine.store.sqlite import SqliteStore, open_sqlite
+
+__all__ = [
+    "Alias",
+    "CatalogueRow",
+    "CheckReport",
+    "Claim",
+    "Commit",
+    "CommitDone",
+    "CommitLimits",
+    "Due",
+    "Event",
+    "Faults",
+    "ListQuery",
+    "Listed",
+    "Listing",
+    "Loaded",
+    "MemoryDisk",
+    "MemoryStore",
+    "Page",
+    "Snapshot",
+    "SqliteStore",
+    "Store",
+    "StoreStatistics",
+    "Transferred",
+    "milliseconds",
+    "open_memory",
+    "open_sqlite",
+]

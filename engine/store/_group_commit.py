@@ -1,0 +1,282 @@
+"""Group commit: everything that waits becomes durable together.
+
+Laws of this file: commits begin in the order in which they came; one that has not begun is
+withdrawn by cancellation or by its deadline, and never happens; one that has begun is shielded
+until its outcome is known. One batch is under way at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Final, TypeAlias
+
+import msgspec
+import trio
+
+from engine.errors import CommitRefused, CommitUnknown, StoreError, StoreUnavailable
+from engine.store._commit import Commit, size_of
+from engine.store._protocol import CommitDone, StoreStatistics
+
+Outcome: TypeAlias = CommitDone | StoreError
+# Begins to make a batch durable; awaited, gives an outcome for each commit, in order. Whatever goes
+# wrong is an outcome too, an error of its own for each; CommitUnknown is that of all or of none.
+Apply: TypeAlias = Callable[[Sequence[Commit]], Awaitable[Sequence[Outcome]]]
+
+_LOG: Final = logging.getLogger("mooring.engine")
+
+_CLOSED: Final = "it is closed"
+_STALLED: Final = "the storage stalled or failed; restart to find out what is durable"
+
+
+class CommitLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the line and of a batch.
+
+    Args:
+        waiting, waiting_bytes: how much may stand in line; beyond it a commit is refused at once.
+        batch, batch_bytes: how much one batch takes.
+        overlap: with at least so many in line when a batch ends, the next one begins at once, and
+            its writing overlaps with the waking of those who waited.
+        stall_s: how long the storage may take over one batch before it is given up.
+    """
+
+    waiting: int = 50_000
+    waiting_bytes: int = 64 * 1024 * 1024
+    batch: int = 128
+    batch_bytes: int = 16 * 1024 * 1024
+    overlap: int = 64
+    stall_s: float = 60.0
+
+
+class _Waiting:
+    """A commit and the task that waits for it."""
+
+    __slots__ = ("begun", "commit", "deadline", "outcome", "size", "task")
+
+    def __init__(self, commit: Commit, size: int, deadline: float) -> None:
+        self.commit = commit
+        self.size = size
+        self.deadline = deadline
+        self.task = trio.lowlevel.current_task()
+        self.begun = False
+        self.outcome: Outcome | None = None
+
+
+class _Batch:
+    """Commits that have begun, and what will say how they ended."""
+
+    __slots__ = ("pending", "waiting")
+
+    def __init__(self, waiting: Sequence[_Waiting], pending: Awaitable[Sequence[Outcome]]) -> None:
+        self.waiting = waiting
+        self.pending = pending
+
+
+class GroupCommit:
+    """The line of commits and the one task that takes from it; `run` must be running."""
+
+    def __init__(self, apply: Apply, limits: CommitLimits) -> None:
+        self._apply = apply
+        self._limits = limits
+        self._line: dict[_Waiting, None] = {}
+        self._line_bytes = 0
+        self._kick: trio.Event | None = None
+        self._next_expiry = float("inf")
+        self._expiry_scope = trio.CancelScope()
+        self._refusing: str | None = None
+        self._stalled = False
+        self._scope = trio.CancelScope(shield=True)
+        self._done = trio.Event()
+        self._commits = self._refused = self._failed = self._events = 0
+        self._batches = self._largest_batch = 0
+
+    def statistics(self, *, reads: int) -> StoreStatistics:
+        """Return a store's statistics; the reads are its own to count."""
+        return StoreStatistics(
+            commits=self._commits,
+            refused=self._refused,
+            failed=self._failed,
+            events=self._events,
+            batches=self._batches,
+            largest_batch=self._largest_batch,
+            reads=reads,
+            waiting=len(self._line),
+            waiting_bytes=self._line_bytes,
+        )
+
+    @trio.lowlevel.enable_ki_protection
+    async def commit(self, commit: Commit, timeout_s: float) -> CommitDone:
+        """Stand in line and return the outcome; see `Store.commit`."""
+        me = self._stand_in_line(commit, timeout_s)
+
+        def withdraw(_: object) -> trio.lowlevel.Abort:
+            if me.begun:
+                return trio.lowlevel.Abort.FAILED
+            self._leave(me)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(withdraw)
+        if isinstance(me.outcome, CommitDone):
+            return me.outcome
+        raise me.outcome or RuntimeError("woken without an outcome")
+
+    async def run(self) -> None:
+        """Commit what stands in line, until closed; not cancelled from outside."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._expire_late)
+                    await self._write_batches()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._refusing = self._refusing or _CLOSED
+            for waiting in tuple(self._line):
+                self._leave(waiting)
+                self._answer(waiting, StoreUnavailable(self._refusing))
+            self._done.set()
+
+    async def close(self, timeout_s: float) -> None:
+        """Take no more, finish what stands in line within the deadline, refuse the rest."""
+        self._refusing = self._refusing or _CLOSED
+        self._wake()
+        self._scope.deadline = trio.current_time() + timeout_s
+        await self._done.wait()
+
+    def _stand_in_line(self, commit: Commit, timeout_s: float) -> _Waiting:
+        size = size_of(commit)
+        if self._refusing is not None:
+            raise StoreUnavailable(self._refusing)
+        limits = self._limits
+        if len(self._line) >= limits.waiting or self._line_bytes + size > limits.waiting_bytes:
+            raise StoreUnavailable("too many commits are waiting")
+        me = _Waiting(commit, size, trio.current_time() + timeout_s)
+        self._line[me] = None
+        self._line_bytes += size
+        if me.deadline < self._next_expiry:
+            self._next_expiry = self._expiry_scope.deadline = me.deadline
+        self._wake()
+        return me
+
+    def _wake(self) -> None:
+        if self._kick is not None:
+            self._kick.set()
+
+    def _leave(self, waiting: _Waiting) -> None:
+        del self._line[waiting]
+        self._line_bytes -= waiting.size
+
+    @trio.lowlevel.enable_ki_protection
+    async def _write_batches(self) -> None:
+        batch: _Batch | None = None
+        while not self._stalled and (batch or self._line or self._refusing is None):
+            if batch is None:
+                batch = await self._gather()
+                continue
+            outcomes = await self._outcomes(batch)
+            begun, batch = batch, None
+            if len(self._line) >= self._limits.overlap and not self._stalled:
+                batch = self._begin()
+            self._answer_all(begun, outcomes)
+
+    async def _gather(self) -> _Batch | None:
+        """Wait for a commit, then for one scheduler pass more, and begin what is there.
+
+        So everybody whom the last batch woke is in this one: beginning at once alternates half
+        batches (22 k/s instead of 35 k/s with 16 writers).
+        """
+        if not self._line:
+            self._kick = trio.Event()
+            await self._kick.wait()
+            self._kick = None
+        await trio.lowlevel.checkpoint()
+        return self._begin()
+
+    def _begin(self) -> _Batch | None:
+        waiting: list[_Waiting] = []
+        size = 0
+        for one in islice(self._line, self._limits.batch):
+            size += one.size
+            if waiting and size > self._limits.batch_bytes:
+                break
+            one.begun = True
+            waiting.append(one)
+        for one in waiting:
+            self._leave(one)
+        if not waiting:
+            return None
+        self._batches += 1
+        self._largest_batch = max(self._largest_batch, len(waiting))
+        return _Batch(waiting, self._apply([one.commit for one in waiting]))
+
+    async def _outcomes(self, batch: _Batch) -> Sequence[Outcome]:
+        outcomes: Sequence[Outcome] | None = None
+        reason = f"the storage did not answer within {self._limits.stall_s:g} s"
+        try:
+            with trio.move_on_after(self._limits.stall_s, shield=True):
+                outcomes = await batch.pending
+        except Exception as error:
+            # A fault of the store's own. Nobody may be left waiting for it.
+            reason = f"the store crashed ({error!r})"
+            _LOG.exception("the store crashed over a batch")
+        if outcomes is None:
+            outcomes = [CommitUnknown(one.commit.stream, reason=reason) for one in batch.waiting]
+        if isinstance(outcomes[0], CommitUnknown):
+            self._stalled, self._refusing = True, _STALLED
+        return outcomes
+
+    def _answer_all(self, batch: _Batch, outcomes: Sequence[Outcome]) -> None:
+        for waiting, outcome in zip(batch.waiting, outcomes, strict=True):
+            self._count(waiting.commit, outcome)
+            self._answer(waiting, outcome)
+
+    def _count(self, commit: Commit, outcome: Outcome) -> None:
+        if isinstance(outcome, CommitDone):
+            self._commits += 1
+            self._events += len(commit.events)
+        elif isinstance(outcome, CommitRefused):
+            self._refused += 1
+        else:
+            self._failed += 1
+
+    def _answer(self, waiting: _Waiting, outcome: Outcome) -> None:
+        waiting.outcome = outcome
+        trio.lowlevel.reschedule(waiting.task)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _expire_late(self) -> None:
+        """Refuse what has stood in line beyond its deadline.
+
+        One scope whose deadline is the earliest of the line, looked at again each time it passes:
+        a scope for each commit would cost as much as the commit.
+        """
+        while True:
+            with self._expiry_scope:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            for waiting in [late for late in self._line if late.deadline <= now]:
+                self._leave(waiting)
+                self._answer(waiting, StoreUnavailable("a commit could not begin in time"))
+                self._failed += 1
+            self._next_expiry = min((one.deadline for one in self._line), default=float("inf"))
+            self._expiry_scope = trio.CancelScope(deadline=self._next_expiry)
+
+
+@asynccontextmanager
+async def running(group: GroupCommit, *, close_timeout_s: float) -> AsyncIterator[None]:
+    """Run `group` for the length of a block; what stands in line at its end is finished.
+
+    An error of the block leaves it as it is, not in an exception group.
+    """
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.run, name="store/commits")
+        try:
+            yield
+        except BaseException as error:
+            failure = error
+        with trio.CancelScope(shield=True):
+            await group.close(close_timeout_s)
+    if failure is not None:
+        raise failure

@@ -1,0 +1,140 @@
+"""What a batch of commits comes to: who is refused, and which rows are to be written."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from engine.store._commit import CatalogueRow, Claim, Commit, kind_of
+from engine.store._group_commit import Outcome
+from engine.store._protocol import CommitDone
+from engine.store._rules import refusal
+from engine.store._sqlite_heads import Head, Heads, Indexed
+
+Row: TypeAlias = tuple[Any, ...]
+UNLISTED: Final = (None, None, None, None, None)
+
+
+class Plan:
+    """Takes commits in order; later ones build on earlier ones, of rows only the last remains.
+
+    Args:
+        holders: who holds the aliases that the commits name, expired ones left out.
+        next_id: the id of the next event.
+    """
+
+    def __init__(self, heads: Heads, holders: dict[str, str], next_id: int) -> None:
+        self._heads = heads
+        self._holders = holders
+        self._next_id = next_id
+        self.events: list[Any] = []
+        self.entries: list[Any] = []
+        self._streams: dict[int, Row] = {}
+        self._summaries: dict[int, Row] = {}
+        self._snapshots: dict[int, Row] = {}
+        self._tags: dict[int, list[Row]] = {}
+        self._aliases: dict[str, Row | None] = {}
+
+    def take(self, commit: Commit) -> Outcome:
+        """Plan to write all of a commit, or nothing and say why."""
+        head = self._heads[commit.stream]
+        refused = refusal(commit, seq=head.seq, epoch=head.epoch, holder=self._holders.get)
+        if refused is not None:
+            return refused
+        self._place(commit, head)
+        no, number = head.no, self._next_id
+        for event in commit.events:
+            self.events += (number, no, event.seq, event.type, event.at_ms, event.body)
+            self.entries += (no, event.seq, number)
+            number += 1
+        self._next_id = number
+        head.seq = commit.newest_seq
+        if commit.snapshot is not None:
+            self._snapshots[no] = (no, commit.snapshot.seq, commit.snapshot.body)
+        for name in commit.releases:
+            if self._holders.get(name) == commit.stream:
+                self._aliases[name] = None
+                del self._holders[name]
+        for claim in commit.claims:
+            self._aliases[claim.alias] = _alias(claim, no)
+            self._holders[claim.alias] = commit.stream
+        return CommitDone(seq=head.seq)
+
+    @property
+    def streams(self) -> list[Any]:
+        """Values of `streams`, for those of which something indexed has changed."""
+        return _flat(self._streams)
+
+    @property
+    def summaries(self) -> list[Any]:
+        """Values of `summaries`."""
+        return _flat(self._summaries)
+
+    @property
+    def snapshots(self) -> list[Any]:
+        """Values of `snapshots`."""
+        return _flat(self._snapshots)
+
+    @property
+    def retagged(self) -> list[int]:
+        """The streams whose tags are to be replaced."""
+        return [*self._tags]
+
+    @property
+    def tags(self) -> list[Any]:
+        """Values of `tags`."""
+        return [*chain.from_iterable(chain.from_iterable(self._tags.values()))]
+
+    @property
+    def released(self) -> list[str]:
+        """Aliases to remove."""
+        return [name for name, row in self._aliases.items() if row is None]
+
+    @property
+    def claimed(self) -> list[Any]:
+        """Values of `aliases`."""
+        return [*chain.from_iterable(row for row in self._aliases.values() if row is not None)]
+
+    def _place(self, commit: Commit, head: Head) -> None:
+        """Plan for the stream's own row, when anything about it has changed."""
+        changed = commit.epoch != head.epoch or not head.no
+        head.epoch = commit.epoch
+        if not head.no:
+            self._heads.number(head)
+        if commit.row is not None:
+            row = commit.row
+            self._summaries[head.no] = (head.no, row.updated_at_ms, row.summary)
+            indexed = indexed_of(row)
+            if indexed != head.indexed:
+                changed = True
+                head.indexed = indexed
+                self._tags[head.no] = tag_rows(commit.stream, head.no, row)
+        if changed:
+            kind = kind_of(commit.stream)
+            rest = head.indexed or UNLISTED
+            self._streams[head.no] = (head.no, commit.stream, kind, head.epoch, *rest)
+
+
+def indexed_of(row: CatalogueRow) -> Indexed:
+    """Return the columns of `streams` that a row decides."""
+    tags = msgspec.json.encode(row.tags, order="sorted").decode() if row.tags else "{}"
+    return row.owner, row.status, row.created_at_ms, row.due_at_ms, tags
+
+
+def tag_rows(stream: str, no: int, row: CatalogueRow) -> list[Row]:
+    """Return the rows of `tags` that a row decides."""
+    kind = kind_of(stream)
+    return [
+        (no, name, value, kind, row.status, row.created_at_ms, stream)
+        for name, value in row.tags.items()
+    ]
+
+
+def _alias(claim: Claim, no: int) -> Row:
+    return claim.alias, no, claim.payload, claim.expires_at_ms
+
+
+def _flat(rows: dict[int, Row]) -> list[Any]:
+    return [*chain.from_iterable(rows.values())]
