@@ -14,6 +14,15 @@ from typing import Protocol
 import trio
 
 
+def timestamp(moment: datetime) -> str:
+    """Write a time as Mooring writes it everywhere: `2024-01-07T12:34:56.789Z`, UTC.
+
+    Texts of this form sort as their times do. What is finer than a millisecond is cut off.
+    """
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
 class Clock(Protocol):
     """Where wall time, ids and randomness come from."""
 
