@@ -16,6 +16,8 @@ import trio.testing
 
 from tests.api.harness import CREDENTIALS, MOORING, ON_PAPER, Server, server
 
+pytestmark = pytest.mark.usefixtures("leak_check")
+
 
 async def failed(
     tmp_path: Path,

@@ -1,0 +1,30 @@
+"""What tests in every part of the house may use."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.leaks import footprint, leaks
+
+
+@pytest.fixture
+def leak_check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Fail the test when it leaves a process, a thread or a Chromium's directory behind.
+
+    Yields a temporary directory of the test's own, which is also where `tempfile` and every child
+    puts theirs, so that what other tests do at the same time is not mistaken for this one's.
+    """
+    # Short: Chromium keeps a socket in its profile, whose path may have 107 characters.
+    temporary = Path(tempfile.mkdtemp(prefix="mooring-test-"))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    before = footprint(temporary)
+    yield temporary
+    left = leaks(before, temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
+    assert left == []

@@ -1,0 +1,60 @@
+"""What a test has left behind: child processes (zombies too), threads, Chromium's directories."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+# Trio keeps its worker threads for ten seconds; this is what they are called while they idle.
+_IDLE_WORKER = "Trio thread "
+
+
+class Footprint(NamedTuple):
+    """What there is at one moment."""
+
+    children: frozenset[str]
+    threads: frozenset[str]
+    directories: frozenset[str]
+
+    def beyond(self, earlier: Footprint) -> list[str]:
+        """Return what has been added since `earlier`, sorted."""
+        pairs = zip(self, earlier, strict=True)
+        return sorted(item for now, before in pairs for item in now - before)
+
+
+def footprint(temporary: Path) -> Footprint:
+    """Return what there is now; directories are looked for in `temporary`."""
+    threads = {
+        f"thread {thread.name} {thread.ident}"
+        for thread in threading.enumerate()
+        if not thread.name.startswith(_IDLE_WORKER)
+    }
+    directories = {f"directory {path.name}" for path in temporary.glob("mooring-chromium-*")}
+    return Footprint(frozenset(_children()), frozenset(threads), frozenset(directories))
+
+
+def leaks(earlier: Footprint, temporary: Path, *, patience_s: float = 5.0) -> list[str]:
+    """Return what is left once nothing more goes away, or after `patience_s`."""
+    pause, tries = threading.Event(), int(patience_s / 0.05)
+    for _ in range(tries):
+        if not footprint(temporary).beyond(earlier):
+            return []
+        pause.wait(0.05)
+    return footprint(temporary).beyond(earlier)
+
+
+def _children() -> set[str]:
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue  # it has just ended
+        # The name is in brackets and may hold anything, spaces and brackets too.
+        name, _, rest = text.partition("(")[2].rpartition(")")
+        state, parent = rest.split()[:2]
+        if int(parent) == os.getpid():
+            found.add(f"process {stat.parent.name} {name} {state}")
+    return found
