@@ -13,12 +13,15 @@ from tests.leaks import footprint, leaks
 
 
 @pytest.fixture
-def leak_check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def leak_check(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """Fail the test when it leaves a process, a thread or a Chromium's directory behind.
 
     Yields a temporary directory of the test's own, which is also where `tempfile` and every child
     puts theirs, so that what other tests do at the same time is not mistaken for this one's.
     """
+    tmp_path_factory.getbasetemp()  # pytest's own is made on first use, and not to be in this one
     # Short: Chromium keeps a socket in its profile, whose path may have 107 characters.
     temporary = Path(tempfile.mkdtemp(prefix="mooring-test-"))
     monkeypatch.setenv("TMPDIR", str(temporary))

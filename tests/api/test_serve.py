@@ -14,6 +14,8 @@ import pytest
 import trio
 import trio.testing
 
+from api.config import load
+from api.serve import _pointed_at
 from tests.api.harness import CREDENTIALS, MOORING, ON_PAPER, Server, server
 
 pytestmark = pytest.mark.usefixtures("leak_check")
@@ -79,6 +81,7 @@ async def test_a_stop_waits_for_nobody_who_does_not_read_or_has_nothing_to_say(
             await idle.aclose()
             await deaf.aclose()
     assert sorted(answer.status_code for answer in answers) == [200, 503]
+    assert {line["level"] for line in running.log} == {"info"}
 
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
@@ -174,6 +177,18 @@ async def test_a_portal_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     assert "e-model" in line
 
 
+def test_the_demo_is_used_save_where_somebody_has_said_otherwise() -> None:
+    def pointed(environ: dict[str, str]) -> tuple[str | None, str]:
+        config = load(flags={}, environ=environ)
+        browser = _pointed_at("http://portal", "http://captcha", config)
+        return browser.portal_url, browser.captcha_url
+
+    own = "http://own.example"
+    assert pointed({}) == ("http://portal", "http://captcha")
+    assert pointed({"MOORING_BROWSER__PORTAL_URL": own}) == (own, "http://captcha")
+    assert pointed({"MOORING_BROWSER__CAPTCHA_URL": own}) == ("http://portal", own)
+
+
 def make_certificate(tmp_path: Path, *, password: str | None = None) -> dict[str, str]:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     secret = ["-nodes"] if password is None else ["-passout", f"pass:{password}"]
@@ -197,6 +212,7 @@ async def test_with_a_certificate_it_serves_https(tmp_path: Path) -> None:
             await plain.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             async with await trio.open_tcp_stream("127.0.0.1", running.port):
                 assert await running.stop() == 0
+    assert {line["level"] for line in running.log} == {"info"}
 
 
 async def test_an_encrypted_key_does_not_ask_for_its_password(tmp_path: Path) -> None:

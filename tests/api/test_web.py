@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+import struct
 from typing import Any
 
 import pytest
@@ -141,6 +143,23 @@ async def test_no_more_connections_are_taken_than_there_is_room_for() -> None:
         await trio.testing.wait_all_tasks_blocked(0.05)
         assert (await door.client.get("/ready")).status_code == 200
         await held.pop().aclose()
+
+
+async def test_clients_that_reset_their_connection_are_nothing_to_log_as_a_fault(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    head = b"POST /get_session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n"
+    async with opened() as door:
+        for sent in (b"", b"GET /rea", head, head + b"{", b"GET /ready HTTP/1.1\r\n\r\n"):
+            stream = await door.connect()
+            await stream.send_all(sent)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await stream.aclose()
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert door.web.connections == 0
+        (await flood(door)).socket.close()
+    assert "connection_failed" not in capsys.readouterr().err
 
 
 async def test_a_fault_in_one_connection_does_not_end_the_others(
