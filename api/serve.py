@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import ssl
 import sys
@@ -38,6 +37,7 @@ from api.guard import policy_for
 from api.health import health_routes
 from api.listen import bound_url, open_listeners
 from api.settings import SettingError, StartError
+from api.signals import Stop
 from api.web import Web, load_tls
 from engine.clock import Clock, SystemClock
 from engine.errors import MooringError
@@ -130,7 +130,7 @@ def _run(plan: Plan) -> int:
 
 async def _main(plan: Plan) -> int:
     drain = Drain()
-    stop = _Stop(drain, within_s=plan.config.settings.stop_deadline_s + _CLEANUP_S)
+    stop = Stop(drain, within_s=plan.config.settings.stop_deadline_s + _CLEANUP_S)
     with stop.everything:
         async with trio.open_nursery() as nursery:
             await nursery.start(stop.heed_signals)
@@ -201,30 +201,6 @@ def _make_app(
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.
     trusted = door.trusted_proxies if settings.operator_tokens else ()
     return AccessLog(app, clock, trusted)
-
-
-class _Stop:
-    """Turns signals into the end: the first begins the drain, the second cuts everything off."""
-
-    def __init__(self, drain: Drain, *, within_s: float) -> None:
-        self.everything = trio.CancelScope()
-        self.forced = False
-        self._drain = drain
-        self._within_s = within_s
-
-    async def heed_signals(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            task_status.started()
-            _log.info("stopping", signal=signal.Signals(await anext(signals)).name)
-            if self._drain.phase == "starting":
-                self.everything.cancel()
-            self._drain.begin()
-            with trio.move_on_after(self._within_s):
-                await anext(signals)
-        self.forced = True
-        self.everything.cancel()
 
 
 @contextlib.asynccontextmanager

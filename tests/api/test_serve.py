@@ -7,15 +7,21 @@ import signal
 import socket
 import ssl
 import subprocess
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import trio
 import trio.testing
 
+from actors.browser.messages import ListSessions
 from api.config import load
-from api.serve import _pointed_at
+from api.serve import _is_unused, _pointed_at, _poll_until
+from engine.errors import ActorStopped
+from tests.api.desk import Desk
 from tests.api.harness import CREDENTIALS, MOORING, ON_PAPER, Server, server
 
 pytestmark = pytest.mark.usefixtures("leak_check")
@@ -103,6 +109,19 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert running.log[-1]["forced"] is True
 
 
+async def test_a_signal_before_it_is_ready_ends_it_at_once_and_cleanly(tmp_path: Path) -> None:
+    env = {"DESK_IS_NEVER_READY": "1"}
+    async with server(tmp_path, "--demo", env=env) as running:
+        assert running.process.stdout is not None
+        with trio.fail_after(20):
+            text = b""
+            while b"demo captcha on " not in text:
+                text += await running.process.stdout.receive_some()
+        assert b"demo portal on http://127.0.0.1:" in text
+        assert await running.stop(within_s=5) == 0
+    assert b"listening" not in text
+
+
 async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
     async with server(tmp_path) as running:
         await running.wait_ready()
@@ -175,6 +194,29 @@ async def test_a_portal_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     (line,) = running.errors.decode().splitlines()
     assert line.startswith("mooring: ")
     assert "e-model" in line
+
+
+async def test_the_end_waits_for_operations_whose_callers_have_gone(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    desk = Desk()
+    view = desk.registry.add("driver-1")
+    desk.registry.sessions["x"] = msgspec.structs.replace(view, in_use=True)
+    with trio.move_on_after(60) as scope:
+        await _poll_until(partial(_is_unused, desk))
+    assert scope.cancelled_caught
+    del desk.registry.sessions["x"]
+    with trio.fail_after(1):
+        await _poll_until(partial(_is_unused, desk))
+
+
+async def test_the_end_does_not_wait_for_a_registry_that_has_gone() -> None:
+    async def gone(_: Any) -> None:
+        raise ActorStopped("browser/registry", None)
+
+    desk = Desk()
+    desk.registry.behave[ListSessions] = gone
+    assert await _is_unused(desk)
 
 
 def test_the_demo_is_used_save_where_somebody_has_said_otherwise() -> None:
