@@ -95,7 +95,7 @@ class Page(Protocol):
         ...
 
     async def goto(self, url: str, *, timeout_s: float) -> int:
-        """Open `url`, wait for its DOM to be ready, and return the HTTP status.
+        """Open `url`, wait for its DOM to be ready, and return the HTTP status (0: has none).
 
         Raises:
             NavigationFailed: refused, unresolvable, or not answered within `timeout_s`.
@@ -103,7 +103,12 @@ class Page(Protocol):
         ...
 
     async def evaluate(self, function: str, *args: Any) -> Any:
-        """Call a JavaScript function (source text) in the page and return its JSON value."""
+        """Call a JavaScript function (source text) in the page and return its JSON value.
+
+        Raises:
+            ScriptFailed: it threw, computed for too long, or the page was left meanwhile.
+            PageTimeout: what it promised did not come within 10 s.
+        """
         ...
 
     async def wait_until(self, function: str, *args: Any, timeout_s: float, what: str) -> Any:

@@ -45,14 +45,15 @@ class ChromiumBrowser:
             await context.open()
         except BaseException:
             self._forget(context.id)
+            with suppress(BrowserGone):
+                where = {"browserContextId": context.id}
+                self._wire.browser.post("Target.disposeBrowserContext", where)
             raise
         return context
 
     def _forget(self, context_id: str) -> None:
-        self._contexts.pop(context_id, None)
-        with suppress(BrowserGone):
-            where = {"browserContextId": context_id}
-            self._wire.browser.post("Target.disposeBrowserContext", where)
+        if context := self._contexts.pop(context_id, None):
+            context.closed()
 
     async def adopt_context(self, context_id: str) -> ChromiumContext:
         known = self._contexts.get(context_id)
@@ -66,12 +67,12 @@ class ChromiumBrowser:
         try:
             await context.adopt(windows)
         except BaseException:
-            self._contexts.pop(context_id, None)
+            self._forget(context_id)
             raise
         return context
 
     async def close_context(self, context_id: str) -> None:
-        self._contexts.pop(context_id, None)
+        self._forget(context_id)
         with suppress(CommandRefused):  # there is none of this id
             where = {"browserContextId": context_id}
             await self._wire.browser.call("Target.disposeBrowserContext", where)

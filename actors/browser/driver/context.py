@@ -68,6 +68,10 @@ class ChromiumContext:
         self._windows |= {each["targetId"] for each in windows}
         await self._tab.take(own["targetId"], own["url"])
 
+    def closed(self) -> None:
+        """The context is given up: whatever waits for its page ends at once."""
+        self._tab.lost("the context was closed")
+
     def window_opened(self, target_id: str) -> None:
         """Chromium has a new window in this context."""
         self._windows.add(target_id)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -11,7 +14,8 @@ import trio
 from actors.browser.driver import scripts
 from actors.browser.driver.journal import Journal, address
 from actors.browser.driver.line import CommandRefused
-from actors.browser.driver.tab import Interrupted, Tab
+from actors.browser.driver.outcome import Interrupted
+from actors.browser.driver.tab import Tab
 from actors.browser.driver.wire import Wire
 from actors.browser.page import NavigationFailed, PageTimeout
 
@@ -19,6 +23,7 @@ _ACTION_TIMEOUT_S: Final = 10.0
 _SLICE_S: Final = 1.0
 _RETRY_S: Final = 0.02
 _HTML_MAX_CHARS: Final = 10_000_000
+_LOOKS_MAX: Final = 10
 
 
 class ChromiumPage:
@@ -80,12 +85,14 @@ class ChromiumPage:
 
     async def html(self) -> str:
         with self._journal.step("html"):
-            text: str = await self._tab.evaluate(scripts.calling(scripts.HTML, _HTML_MAX_CHARS))
+            read = scripts.calling(scripts.HTML, _HTML_MAX_CHARS)
+            text: str = await _while_moving(lambda: self._tab.evaluate(read))
             return text
 
     async def screenshot(self) -> bytes:
         with self._journal.step("screenshot"):
-            shot = await self._tab.line.call("Page.captureScreenshot", {"format": "png"})
+            take = partial(self._tab.call, "Page.captureScreenshot", {"format": "png"})
+            shot = await _while_moving(take)
             return base64.b64decode(shot["data"])
 
     async def _poll(self, function: str, *args: Any, timeout_s: float, what: str) -> Any:
@@ -119,3 +126,12 @@ class ChromiumPage:
             except CommandRefused:
                 # The click has begun to open another page, and this one's renderer is leaving.
                 return
+
+
+async def _while_moving(look: Callable[[], Awaitable[Any]]) -> Any:
+    """Look again when the page went from one document to the next meanwhile, a few times."""
+    for _ in range(_LOOKS_MAX):
+        with suppress(CommandRefused, Interrupted):
+            return await look()
+        await trio.sleep(_RETRY_S)
+    return await look()

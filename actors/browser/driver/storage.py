@@ -16,8 +16,9 @@ import msgspec
 import trio
 
 from actors.browser.driver.line import CALL_TIMEOUT_S, CommandRefused
+from actors.browser.driver.outcome import Interrupted
 from actors.browser.driver.scripts import READ_STORAGE, WRITE_STORAGE
-from actors.browser.driver.tab import Interrupted, Tab
+from actors.browser.driver.tab import Tab
 from actors.browser.driver.wire import Wire
 from actors.browser.page import Cookie, OriginStorage, PageTimeout, ScriptFailed
 
@@ -57,7 +58,7 @@ async def write_cookies(wire: Wire, context_id: str, cookies: Sequence[Cookie]) 
 
 async def read_storage(tab: Tab) -> tuple[OriginStorage, ...]:
     """Return what the origins of the open page's frames store; the empty ones are left out."""
-    tree = await tab.line.call("Page.getFrameTree")
+    tree = await tab.call("Page.getFrameTree")
     frames = {each["securityOrigin"]: each["id"] for each in _frames(tree["frameTree"])}
     found = []
     for origin, frame_id in tuple(frames.items())[:_ORIGINS_MAX]:

@@ -6,9 +6,11 @@ events a page can notice; `Network` is on only while an address is being opened,
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -16,10 +18,12 @@ import trio
 from actors.browser.driver import scripts
 from actors.browser.driver.journal import Journal
 from actors.browser.driver.line import CALL_TIMEOUT_S, CommandRefused, Line
+from actors.browser.driver.outcome import Interrupted, as_script_failed, value_of
 from actors.browser.driver.wire import Wire
-from actors.browser.page import BrowserGone, ScriptFailed
+from actors.browser.page import BrowserGone
 
 _TAKE_TIMEOUT_S: Final = 3.0
+_SETTLE_TIMEOUT_S: Final = 2.0
 _RETRY_S: Final = 0.02
 # A script that computes longer is stopped, so that the page is usable after it.
 _COMPUTE_TIMEOUT_MS: Final = 5000
@@ -37,12 +41,6 @@ _BLANK_DOCUMENT: Final[dict[str, Any]] = {
     "responseHeaders": [{"name": "Content-Type", "value": "text/html"}],
     "body": "PCFkb2N0eXBlIGh0bWw+",  # <!doctype html>
 }
-# Chromium's words for: the document in which the script ran was left meanwhile.
-_LEFT: Final = ("navigated or closed", "context was destroyed", "Cannot find", "was collected")
-
-
-class Interrupted(ScriptFailed):
-    """The document was left while the script ran in it."""
 
 
 class Tab:
@@ -61,6 +59,7 @@ class Tab:
         self._journal = journal
         self._line: Line | None = None
         self._status = ("", 0)  # of the newest document, with its loader
+        self._given_up: asyncio.Future[Any] | None = None  # a navigation that may still end
         self.target_id: str | None = None
         self.url = "about:blank"
         self.dialogs_dismissed = 0
@@ -70,7 +69,11 @@ class Tab:
         where = {"url": "about:blank", "browserContextId": self._context_id}
         made = await self._wire.browser.call("Target.createTarget", where)
         self.url = "about:blank"
-        await self._attach(made["targetId"])
+        try:
+            await self._attach(made["targetId"])
+        except BaseException:
+            self._close(made["targetId"])
+            raise
 
     async def take(self, target_id: str, url: str) -> None:
         """Take over the tab of an earlier connection; one that is stuck is replaced."""
@@ -79,32 +82,57 @@ class Tab:
             await self._attach(target_id)
             return
         self._journal.note("the tab did not answer and was replaced")
-        self.lost("the tab did not answer")
-        self._wire.browser.post("Target.closeTarget", {"targetId": target_id})
+        self._close(target_id)
         await self.open()
 
     async def _attach(self, target_id: str) -> None:
         self.target_id = target_id
         self._on_attach()
-        line = self._line = await self._wire.attach(target_id)
+        line = await self._wire.attach(target_id)
         line.on("Page.frameNavigated", self._navigated)
         line.on("Page.navigatedWithinDocument", self._navigated_within)
-        line.on("Page.javascriptDialogOpening", self._dialog)
+        line.on("Page.javascriptDialogOpening", partial(self._dialog, line))
         line.on("Network.responseReceived", self._responded)
-        line.on("Fetch.requestPaused", self._requested)
+        line.on("Fetch.requestPaused", partial(self._requested, line))
         await line.call_all(*_SETUP)
+        # Only now: a tab whose set-up was cancelled would hang at its first dialog.
+        self._line = line
+
+    def _close(self, target_id: str) -> None:
+        self.lost("the tab is being replaced")
+        with suppress(BrowserGone):
+            self._wire.browser.post("Target.closeTarget", {"targetId": target_id})
 
     def lost(self, why: str) -> None:
         """Chromium has closed the tab."""
         if self._line is not None:
             self._wire.detach(self._line, why)
-        self._line = self.target_id = None
+        self._line = self.target_id = self._given_up = None
 
     def crashed(self) -> None:
         """The tab's renderer has ended; it takes no commands until the next `navigate`."""
         self._journal.note("the page crashed")
+        self._given_up = None
         if self._line is not None:
             self._line.cut("the page crashed")
+
+    async def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> Any:
+        """Send a command and return its answer; raises as `Line.call` does."""
+        await self._settle()
+        return await self.line.call(method, params, timeout_s=timeout_s)
+
+    async def _settle(self) -> None:
+        # A navigation that was stopped may be putting its document in place all the same; what is
+        # asked in between would be refused, or asked of a document that is about to go.
+        if self._given_up is not None:
+            await self.line.answered(self._given_up, _SETTLE_TIMEOUT_S)
+            self._given_up = None
 
     @property
     def line(self) -> Line:
@@ -155,11 +183,14 @@ class Tab:
             raise
 
     async def _navigate(self, line: Line, url: str) -> int:
+        await self._settle()
         line.post("Network.enable", {"maxTotalBufferSize": 1, "maxResourceBufferSize": 1})
+        navigating = self._given_up = line.post("Page.navigate", {"url": url})
         try:
-            answer = await line.call("Page.navigate", {"url": url}, timeout_s=math.inf)
+            answer = await line.answer(navigating, "Page.navigate", timeout_s=math.inf)
         finally:
             self.post("Network.disable")
+        self._given_up = None
         loader, status = self._status
         if loader != answer.get("loaderId", loader):
             status = 0
@@ -182,7 +213,7 @@ class Tab:
     @asynccontextmanager
     async def blank_documents(self) -> AsyncIterator[None]:
         """Meanwhile every address opens as an empty document, and no server is asked."""
-        await self.line.call("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
+        await self.call("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
         try:
             yield
         finally:
@@ -207,7 +238,7 @@ class Tab:
         """Call the function beside a frame's own scripts, where they can have replaced nothing."""
         where = {"frameId": frame_id, "worldName": "mooring"}
         try:
-            world = await self.line.call("Page.createIsolatedWorld", where)
+            world = await self.call("Page.createIsolatedWorld", where)
         except CommandRefused as error:
             raise Interrupted(error.cause) from error
         command = {
@@ -221,13 +252,10 @@ class Tab:
 
     async def _run(self, method: str, command: dict[str, Any], timeout_s: float) -> Any:
         try:
-            answer = await self.line.call(method, command, timeout_s=timeout_s)
+            answer = await self.call(method, command, timeout_s=timeout_s)
         except CommandRefused as error:
-            left = any(words in error.cause for words in _LEFT)
-            raise (Interrupted if left else ScriptFailed)(error.cause) from error
-        if details := answer.get("exceptionDetails"):
-            raise ScriptFailed(_first_line(details))
-        return answer["result"].get("value")
+            raise as_script_failed(error) from error
+        return value_of(answer)
 
     def _navigated(self, params: dict[str, Any]) -> None:
         frame = params["frame"]
@@ -243,22 +271,16 @@ class Tab:
         if params["type"] == "Document" and params.get("frameId") == self.target_id:
             self._status = (params["loaderId"], params["response"]["status"])
 
-    def _requested(self, params: dict[str, Any]) -> None:
+    def _requested(self, line: Line, params: dict[str, Any]) -> None:
         request = {"requestId": params["requestId"]}
         if params["resourceType"] == "Document":
-            self.post("Fetch.fulfillRequest", request | _BLANK_DOCUMENT)
+            line.post("Fetch.fulfillRequest", request | _BLANK_DOCUMENT)
         else:
-            self.post("Fetch.failRequest", request | {"errorReason": "BlockedByClient"})
+            line.post("Fetch.failRequest", request | {"errorReason": "BlockedByClient"})
 
-    def _dialog(self, params: dict[str, Any]) -> None:
+    def _dialog(self, line: Line, params: dict[str, Any]) -> None:
         # Refusing a beforeunload would keep the page from being left.
         self.dialogs_dismissed += 1
         self._journal.note(f"{params['type']} dialog dismissed")
         accept = params["type"] == "beforeunload"
-        self.post("Page.handleJavaScriptDialog", {"accept": accept})
-
-
-def _first_line(details: Mapping[str, Any]) -> str:
-    thrown = details.get("exception", {})
-    text = thrown.get("description") or thrown.get("value") or details.get("text")
-    return str(text).partition("\n")[0][:300]
+        line.post("Page.handleJavaScriptDialog", {"accept": accept})

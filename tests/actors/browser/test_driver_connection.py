@@ -278,6 +278,32 @@ async def test_a_cancelled_call_disturbs_nobody_else(browser: ChromiumBrowser) -
     assert await busy.page.evaluate("() => 2 + 2") == 4
 
 
+async def test_whatever_is_cancelled_whenever_the_page_stays_usable(
+    browser: ChromiumBrowser, site: Site
+) -> None:
+    site.pages["/"] = page("<input><button onclick='window.open(`/nag`)'>go</button>")
+    context = await browser.open_context()
+    tab = context.page
+    await tab.goto(f"{site.url}/", timeout_s=5)
+    state = await context.save()
+    calls: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: tab.goto(f"{site.url}/", timeout_s=5),
+        lambda: tab.click("button"),
+        lambda: tab.fill("input", "text"),
+        tab.screenshot,
+        lambda: tab.wait_until("() => window.never", timeout_s=5, what="never"),
+        context.save,
+        lambda: context.restore(state),
+    )
+    for turn in range(70):
+        with trio.move_on_after(turn * 7 % 23 / 1000):
+            await calls[turn % len(calls)]()
+    assert await tab.goto(f"{site.url}/", timeout_s=5) == 200
+    await tab.fill("input", "after it all")
+    typed = await tab.evaluate("() => document.querySelector('input').value")
+    assert typed == "after it all"
+
+
 async def test_a_cancelled_open_leaves_no_context(browser: ChromiumBrowser) -> None:
     for after_s in (0.0, 0.002, 0.01, 0.03):
         with trio.move_on_after(after_s):

@@ -9,6 +9,7 @@ from actors.browser.chromium import Chromium
 from actors.browser.driver import connect
 from actors.browser.driver.browser import ChromiumBrowser
 from actors.browser.driver.context import ChromiumContext
+from actors.browser.page import BrowserGone
 from tests.actors.browser.site import Site, page
 
 LINKS = """<!doctype html><title>Home</title>
@@ -58,6 +59,37 @@ async def test_a_closed_context_is_gone_and_closing_it_again_is_fine(
     await browser.close_context(context.id)
     await browser.close_context(context.id)
     assert await browser.context_ids() == ()
+
+
+async def test_closing_a_context_ends_what_is_pending_in_it(browser: ChromiumBrowser) -> None:
+    context = await browser.open_context()
+
+    async def close_later() -> None:
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        await browser.close_context(context.id)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(close_later)
+        with trio.fail_after(5), pytest.raises(BrowserGone, match="closed"):
+            await context.page.evaluate("() => new Promise(() => {})")
+
+
+async def test_closed_contexts_leave_nothing_in_the_connection(browser: ChromiumBrowser) -> None:
+    def kept() -> list[int]:
+        peer = browser._wire._connection
+        return [
+            len(each)
+            for each in (browser._contexts, browser._wire._tabs, peer._sessions, peer._callbacks)
+        ]
+
+    for _ in range(3):
+        context = await browser.open_context()
+        await context.page.evaluate("() => { window.open('about:blank') }")
+        await context.page.screenshot()
+        await browser.close_context(context.id)
+    with trio.fail_after(5):
+        while kept() != [0, 0, 0, 0]:
+            await trio.sleep(0.01)
 
 
 async def test_the_page_is_1280_by_900(browser: ChromiumBrowser) -> None:
