@@ -42,6 +42,8 @@ class App(QuartTrio):
         self._drain = drain
         self.config["MAX_CONTENT_LENGTH"] = max_body_bytes
         self.config["BODY_TIMEOUT"] = BODY_DEADLINE_S
+        # It would cut a long answer short without a word; the transport bounds each part of it.
+        self.config["RESPONSE_TIMEOUT"] = None
         self.url_map.merge_slashes = False  # "//sessions" is unknown; a redirect helps nobody
         self.register_error_handler(Exception, _answer_error)
 

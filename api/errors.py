@@ -138,7 +138,10 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     browser.CapacityExhausted: 503,
     browser.SessionNotFound: 404,
     browser.SessionClosed: 409,
+    browser.CloseFailed: 500,
     browser.BrowserCrashed: 503,
+    browser.BrowserUnavailable: 503,
+    browser.LoginLost: 502,
     browser.OperationTimedOut: 504,
     browser.OperationFailed: 502,
     browser.NotAtPortal: 404,
@@ -160,6 +163,7 @@ _ENGINE_WORDS: Final[Mapping[type[Exception], str]] = {
 _RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
     browser.CapacityExhausted: 10,
     browser.BrowserCrashed: 5,
+    browser.BrowserUnavailable: 10,
     ServerStopping: 5,
     ActorStopped: 5,
     SupervisorStopping: 5,

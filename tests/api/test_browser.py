@@ -364,6 +364,12 @@ async def test_no_other_file_comes_out_of_the_debug_bundles(name: str) -> None:
         (errors.CapacityExhausted(), 503, ("Failed to allocate session capacity", None)),
         (errors.SessionClosed(), 409, ("Session closed", None)),
         (errors.BrowserCrashed(), 503, ("Browser crashed", None)),
+        (
+            errors.BrowserUnavailable("no memory"),
+            503,
+            ("Browser could not be started", "no memory"),
+        ),
+        (errors.LoginLost(), 502, ("Login lost", None)),
         (errors.OperationTimedOut(), 504, ("Operation timed out", None)),
         (errors.NotAtPortal(), 404, ("Not found at the portal", None)),
         (ActorStopped("a/b", None), 503, ("Server is stopping", None)),

@@ -111,6 +111,7 @@ async def test_a_client_that_reads_nothing_is_cut_after_a_while() -> None:
 
 async def test_a_client_that_reads_slowly_is_not_cut() -> None:
     async with opened(send_timeout_s=5) as door:
+        assert door.app.config["RESPONSE_TIMEOUT"] is None  # Quart's own would be 60 s
         door.desk.bundles["long"] = b"x" * 16 * 1024 * 1024
         stream = await door.connect()
         await stream.send_all(
