@@ -24,6 +24,7 @@ import structlog
 import trio
 
 from actors.browser import chromium_flags, processes
+from actors.browser.chromium_errors import ChromiumError, ChromiumFailed, ChromiumMissing
 from actors.browser.chromium_output import ChromiumOutput
 from actors.browser.leftovers import (
     Leftovers,
@@ -33,7 +34,6 @@ from actors.browser.leftovers import (
     remove_directory,
     sweep_leftovers,
 )
-from engine.errors import MooringError
 
 __all__ = [
     "Chromium",
@@ -56,31 +56,6 @@ _NO_SANDBOX: Final = re.compile(
 # It takes 0.1 s when asked; when it does not listen (stopped, swapped out) it is killed.
 _POLITE_S: Final = 0.7
 _END_TIMEOUT_S: Final = 5.0
-
-
-class ChromiumError(MooringError):
-    """The root of what keeps a Chromium from starting."""
-
-
-class ChromiumMissing(ChromiumError):
-    """There is no Chromium or Chrome to start; `looked_for` says what was tried."""
-
-    def __init__(self, looked_for: tuple[str, ...]) -> None:
-        super().__init__(
-            f"no Chromium found ({', '.join(looked_for)}): install it (Debian, Ubuntu: "
-            "apt-get install chromium) or set MOORING_BROWSER__EXECUTABLE to its path"
-        )
-        self.looked_for = looked_for
-
-
-class ChromiumFailed(ChromiumError):
-    """Chromium did not start; `output` is the end of what it wrote."""
-
-    def __init__(self, cause: str, output: str) -> None:
-        last = output.strip().rpartition("\n")[2]
-        super().__init__(f"Chromium did not start: {cause}{f' ({last})' if last else ''}")
-        self.cause = cause
-        self.output = output
 
 
 class ChromiumOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +123,7 @@ class Chromium:
                 self._process.terminate()
             with trio.move_on_after(_POLITE_S):
                 await self._process.wait()
+            self.kill()
             ended = await end_processes(str(self._profile_dir), self.pid)
             await self._process.wait()
             await reap_orphans({self.pid, *(each.group for each in ended)})
