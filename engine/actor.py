@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 if TYPE_CHECKING:
-    from engine.cell import Cell
+    from engine.incarnation import Incarnation
     from engine.ref import ActorRef
     from engine.reply import Reply
 
@@ -43,16 +43,17 @@ class Actor:
     The methods below the hooks are for the actor itself, from its handlers and its jobs.
     """
 
-    __slots__ = ("__dict__", "_cell")
+    __slots__ = ("__dict__", "_life")
 
-    _cell: Cell
+    _life: Incarnation
 
     # -- hooks ---------------------------------------------------------------------------------
 
     async def on_start(self) -> None:
         """Called before the first message, also after a restart; messages wait meanwhile.
 
-        Has `policy.start_timeout_s`. An exception is a crash.
+        Has `policy.start_timeout_s`, and no more than its grace once a stop has come in. An
+        exception is a crash; `on_stop` is called all the same.
         """
 
     def handle(self, message: Any) -> Any:
@@ -73,7 +74,8 @@ class Actor:
     async def on_stop(self, reason: StopReason) -> None:
         """Called once after the last message and the last job, also after a crash.
 
-        Runs shielded, with `policy.stop_timeout_s`. Not called when the process is killed.
+        Runs shielded, with `policy.stop_timeout_s`. What it begins (jobs, timers) ends unheard. Not
+        called when the process is killed.
         """
 
     # -- for the actor itself ------------------------------------------------------------------
@@ -81,12 +83,12 @@ class Actor:
     @property
     def ref(self) -> ActorRef:
         """The actor's own ref."""
-        return self._cell.ref
+        return self._life.ref
 
     @property
     def stopping(self) -> bool:
         """True once a stop has been asked for: what is begun may finish, nothing new is begun."""
-        return self._cell.stopping
+        return self._life.stopping
 
     def defer(self, *, on_gone: Any = None) -> Reply:
         """Answer the ask in hand later, through the `Reply`; then return `DEFERRED`.
@@ -95,30 +97,43 @@ class Actor:
             on_gone: a message that the actor gets (before ordinary ones) when the asker leaves
                 unanswered.
 
-        For a tell the reply exists and goes nowhere. A reply never used ends with the asker's
-        deadline, with `ActorStopped` or with `ActorCrashed`.
+        Once for each message. For a tell the reply exists and goes nowhere. A reply never used ends
+        with the asker's deadline, with `ActorStopped` or with `ActorCrashed`.
         """
-        return self._cell.defer(on_gone)
+        return self._life.defer(on_gone)
 
     def start_job(self, name: str, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run `work(*args)` as a child task; `handle_job_end` hears how it ended.
 
+        Once a stop's grace is over nothing is begun any more: then the call does nothing.
+
         Raises:
             ValueError: a job of that name is running.
         """
-        self._cell.start_job(name, work, args)
+        self._life.start_job(name, work, args)
 
     def cancel_job(self, name: str) -> bool:
         """Cancel a job; its end still arrives. False when there is none of that name."""
-        return self._cell.cancel_job(name)
+        return self._life.cancel_job(name)
 
     def set_timer(self, name: str, delay_s: float, message: Any) -> None:
         """Get `message` in `delay_s`, before ordinary ones; replaces a timer of that name."""
-        self._cell.set_timer(name, delay_s, message)
+        self._life.set_timer(name, delay_s, message)
 
     def cancel_timer(self, name: str) -> None:
         """Forget a timer; one that is not set is fine."""
-        self._cell.cancel_timer(name)
+        self._life.cancel_timer(name)
+
+    def pause(self) -> None:
+        """Take no ordinary message until `resume`; signals, ends of jobs and timers still come.
+
+        For a change that others must not see half done, such as a commit under way.
+        """
+        self._life.paused = True
+
+    def resume(self) -> None:
+        """Take ordinary messages again, from the next one on."""
+        self._life.resume()
 
     def stop(self, *, grace_s: float = 0.0) -> None:
         """End this incarnation, for good unless the policy is PERMANENT.
@@ -126,4 +141,4 @@ class Actor:
         `stopping` is true from here on. Jobs get `grace_s` to finish and are then cancelled; the
         message in hand is still handled to its end.
         """
-        self._cell.stop_myself(grace_s)
+        self._life.stop_myself(grace_s)

@@ -13,81 +13,109 @@ Laws of this file:
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import outcome
 from trio.lowlevel import Abort, Task, enable_ki_protection, reschedule
 
 from engine.deadlines import Bucket
-from engine.errors import ActorStopped, AskTimeout, DeliveryError, InboxFull
+from engine.errors import ActorStopped, AskTimeout, DeliveryError, InboxFull, MooringError
 
 
 class Request:
-    """One waiting caller: an ask until it is answered, or a tell until there is room for it."""
+    """One waiting caller: an ask, until it has ended."""
 
-    __slots__ = ("bucket", "inbox", "is_tell", "message", "place", "task")
+    __slots__ = ("bucket", "inbox", "message", "place", "task", "value")
 
-    def __init__(self, message: Any, inbox: Inbox, task: Task, *, is_tell: bool = False) -> None:
+    def __init__(self, message: Any, inbox: Inbox, task: Task, bucket: Bucket) -> None:
         self.message = message
         self.inbox = inbox
         self.task: Task | None = task  # None once completed, or once the caller has left
-        self.is_tell = is_tell
-        self.bucket: Bucket | None = None
+        self.bucket = bucket
+        bucket[self] = None
         # Where the request lies when it must be found by its leaving: among the senders that wait
-        # for room, or among the deferred, there with the message that its leaving sends.
+        # for room, or among those held, there with what its leaving sends.
         self.place: dict[Request, Any] | None = None
 
+    value: Any  # the answer, once there is one
+
     @enable_ki_protection
-    def complete(self, result: outcome.Outcome[Any]) -> bool:
-        """End the caller's wait; False when it has already ended."""
-        task = self.task
+    def answer(self, value: Any) -> bool:
+        """End the caller's wait with `value`; False when it has already ended."""
+        task = self._take_task()
         if task is None:
             return False
-        self.task = None
-        if self.bucket is not None:
-            self.bucket.pop(self, None)
-        if self.place is not None:
-            self.place.pop(self, None)
-        reschedule(task, result)
+        self.value = value
+        reschedule(task)
+        return True
+
+    @enable_ki_protection
+    def fail(self, error: Exception) -> bool:
+        """End the caller's wait with `error`; False when it has already ended."""
+        task = self._take_task()
+        if task is None:
+            return False
+        reschedule(task, outcome.Error(error))
         return True
 
     def expire(self) -> None:
         """The caller's deadline has passed."""
-        error: Exception
-        if self.is_tell:
-            error = InboxFull(self.inbox.address, self.message)
-        else:
-            error = AskTimeout(self.inbox.address, self.message)
-        task = self.task
+        task = self._leave()
         if task is not None:
-            self.task = None
-            self._leave()
-            reschedule(task, outcome.Error(error))
+            reschedule(task, outcome.Error(self._overdue()))
 
     def abort(self, _raise_cancel: Any) -> Abort:
         """The caller is cancelled; runs before any other task does."""
-        self.task = None
         self._leave()
         return Abort.SUCCEEDED
 
-    def _leave(self) -> None:
-        if self.bucket is not None:
+    def _overdue(self) -> MooringError:
+        return AskTimeout(self.inbox.address, self.message)
+
+    def _leave(self) -> Task | None:
+        gone = None if self.place is None else self.place.get(self)
+        task = self._take_task()
+        if gone is not None:
+            self.inbox.signal_gone(gone)
+        return task
+
+    def _take_task(self) -> Task | None:
+        task = self.task
+        if task is not None:
+            self.task = None
             self.bucket.pop(self, None)
-        if self.place is not None:
-            gone = self.place.pop(self, None)
-            if gone is not None:
-                self.inbox.signal(gone)
+            if self.place is not None:
+                self.place.pop(self, None)
+        return task
+
+
+class WaitingTell(Request):
+    """A tell that waits for room."""
+
+    __slots__ = ()
+
+    def _overdue(self) -> MooringError:
+        return InboxFull(self.inbox.address, self.message)
 
 
 class AskerGone:
-    """Carries the message that a deferred ask's leaving sends to the actor that deferred it."""
+    """Carries the message that the leaving of a held ask sends to the actor that has it.
 
-    __slots__ = ("message",)
+    `holder` is who deferred it, and the message is only for that one; None for an ask that was
+    forwarded and has not been begun.
+    """
 
-    def __init__(self, message: Any) -> None:
+    __slots__ = ("holder", "message", "number")
+
+    def __init__(self, message: Any, number: int, holder: object = None) -> None:
         self.message = message
+        self.number = number
+        self.holder = holder
+
+
+_NOWHERE: Final[deque[Any]] = deque(maxlen=0)  # what is appended to it is dropped
 
 
 class Inbox:
@@ -99,6 +127,7 @@ class Inbox:
         "capacity",
         "control",
         "forwarded",
+        "holds",
         "lane",
         "senders",
         "sleeper",
@@ -110,8 +139,11 @@ class Inbox:
         self.bound = capacity  # 0 once closed, so that one comparison answers both questions
         self.lane: deque[Any] | None = None  # an empty deque takes 600 bytes: only while in use
         self.control: deque[Any] | None = None
-        self.senders: dict[Request, Any] | None = None
-        self.forwarded: dict[Request, Any] | None = None  # not yet handled, whose leaving matters
+        # Ordered by arrival. Not a dict: finding the first of one that is emptied from its front
+        # takes longer the more have gone before.
+        self.senders: OrderedDict[Request, Any] | None = None
+        self.forwarded: dict[Request, Any] | None = None  # not yet begun, whose leaving matters
+        self.holds = 0  # how many leavings were numbered
         self.sleeper: Task | None = None
 
     @property
@@ -132,6 +164,22 @@ class Inbox:
         self.control.append(message)
         self.wake()
 
+    def signal_gone(self, gone: AskerGone) -> None:
+        """Signal that an asker has left.
+
+        Askers that one cancellation takes away leave in no particular order (Trio keeps a scope's
+        tasks in a set); their actor hears of them in the order in which they were held.
+        """
+        self.signal(gone)
+        control = self.control
+        assert control is not None  # noqa: S101 - signal has just made it
+        at = len(control) - 1
+        while at > 0 and type(control[at - 1]) is AskerGone:
+            if control[at - 1].number < gone.number:
+                break
+            control[at - 1], control[at] = control[at], control[at - 1]
+            at -= 1
+
     @enable_ki_protection
     def wake(self) -> None:
         task = self.sleeper
@@ -142,16 +190,21 @@ class Inbox:
     def wait_in_line(self, request: Request) -> None:
         """Let a request wait for room, behind those that wait already."""
         if self.senders is None:
-            self.senders = {}
+            self.senders = OrderedDict()
         request.place = self.senders
         self.senders[request] = None
 
-    def hold(self, request: Request, gone: AskerGone) -> dict[Request, Any]:
-        """Let a forwarded request's leaving send `gone`; returns where it lies."""
+    def number_leaving(self) -> int:
+        """Return the number of the next held ask, by which leavings are put in order."""
+        self.holds += 1
+        return self.holds
+
+    def hold(self, request: Request, on_gone: Any) -> None:
+        """Let the leaving of a forwarded request, until it is begun, send `on_gone`."""
         if self.forwarded is None:
             self.forwarded = {}
-        self.forwarded[request] = gone
-        return self.forwarded
+        self.forwarded[request] = AskerGone(on_gone, self.number_leaving())
+        request.place = self.forwarded
 
     @enable_ki_protection
     def admit(self) -> None:
@@ -159,14 +212,13 @@ class Inbox:
         senders, lane = self.senders, self.lane
         if not senders or lane is None:
             return
-        request = next(iter(senders))
-        if request.is_tell:
-            lane.append(request.message)
-            request.complete(outcome.Value(None))
-        else:
-            del senders[request]
-            request.place = None
+        request, _ = senders.popitem(last=False)
+        request.place = None
+        if type(request) is Request:
             lane.append(request)
+        else:
+            lane.append(request.message)
+            request.answer(None)
 
     def open_lane(self) -> deque[Any]:
         self.lane = deque()
@@ -188,8 +240,11 @@ class Inbox:
         self.bound = 0
         left = (*(self.lane or ()), *(self.control or ()), *(self.senders or ()))
         self.lane = None
-        for request in left:
-            if type(request) is not Request:
-                continue
-            stopped = ActorStopped(self.address, request.message)
-            request.complete(outcome.Error(stopped))
+        for entry in left:
+            if isinstance(entry, Request):
+                entry.fail(ActorStopped(self.address, entry.message))
+
+    def end(self) -> None:
+        """Close, and drop what is signalled from now on: the actor has ended."""
+        self.close()
+        self.control = _NOWHERE

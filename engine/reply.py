@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import outcome
-
 from engine.errors import DomainError
 from engine.inbox import Request
 from engine.ref import ActorRef
@@ -29,11 +27,13 @@ class Reply:
 
     def answer(self, value: Any) -> bool:
         """Give the asker its answer."""
-        return self._complete(outcome.Value(value))
+        request, self._request = self._request, None
+        return request is not None and request.answer(value)
 
     def refuse(self, error: DomainError) -> bool:
         """Raise `error` at the asker."""
-        return self._complete(outcome.Error(error))
+        request, self._request = self._request, None
+        return request is not None and request.fail(error)
 
     def forward(self, ref: ActorRef, message: Any, *, on_gone: Any = None) -> bool:
         """Let another actor answer: it gets `message` as if the asker had asked it.
@@ -45,12 +45,7 @@ class Reply:
             on_gone: a message that the other actor gets when the asker leaves before `message` is
                 handled, which is then skipped.
         """
-        request = self._request
+        request, self._request = self._request, None
         if request is None or request.task is None:
             return False
-        self._request = None
         return ref._take_over(request, message, on_gone)
-
-    def _complete(self, result: outcome.Outcome[Any]) -> bool:
-        request, self._request = self._request, None
-        return request is not None and request.complete(result)

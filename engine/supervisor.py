@@ -9,14 +9,15 @@ from typing import Final
 
 import msgspec
 import trio
+from trio.lowlevel import checkpoint, enable_ki_protection
 
 from engine.cell import Build, Cell
 from engine.clock import Clock, SystemClock
 from engine.deadlines import Deadlines
-from engine.errors import AddressTaken, SupervisorStopping
+from engine.errors import AddressTaken, RestartLimitReached, SupervisorStopping
 from engine.inbox import Inbox
 from engine.policy import DEFAULT_POLICY, ActorPolicy
-from engine.ref import ActorRef
+from engine.ref import ActorRef, Pace, new_pace
 
 _LOG: Final = logging.getLogger("mooring.engine")
 
@@ -32,21 +33,31 @@ class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Supervisor:
-    """Runs actors in one nursery; made by `open_supervisor`."""
+    """Runs actors in one nursery; made by `open_supervisor`.
+
+    The nursery is shielded: a cancelled block ends its actors as every other block does, by a stop,
+    so that an inner supervisor's actors have ended before the outer one's are asked to.
+    """
 
     def __init__(
-        self, name: str, nursery: trio.Nursery, deadlines: Deadlines, clock: Clock
+        self, name: str, block: trio.Nursery, *, parent: Supervisor | None, clock: Clock | None
     ) -> None:
         self.name = name
-        self.deadlines = deadlines
-        self.clock = clock
-        self._nursery = nursery
+        self.deadlines: Deadlines = Deadlines() if parent is None else parent.deadlines
+        self.clock: Clock = clock or (SystemClock() if parent is None else parent.clock)
+        self._pace: Pace = new_pace() if parent is None else parent._pace
+        self._owns_deadlines = parent is None
+        self._block = block
+        self._life = trio.CancelScope(shield=True)
+        self._opened = trio.Event()
+        self._nursery: trio.Nursery
         self._cells: dict[str, Cell] = {}
         self._stopping = False
         self._empty: trio.Event | None = None
         self._restarts = 0
         self._crashes = 0
 
+    @enable_ki_protection
     def spawn(
         self,
         build: Build,
@@ -69,7 +80,7 @@ class Supervisor:
         if address in self._cells:
             raise AddressTaken(address)
         inbox = Inbox(address, policy.inbox_capacity)
-        ref = ActorRef(inbox, self.deadlines)
+        ref = ActorRef(inbox, self.deadlines, self._pace)
         cell = Cell(build, inbox=inbox, ref=ref, policy=policy, supervisor=self, watcher=watcher)
         self._cells[address] = cell
         self._nursery.start_soon(cell.run, name=address)
@@ -90,11 +101,11 @@ class Supervisor:
         """Stop an actor, and return when it has ended; one that has is fine.
 
         Takes at most `grace_s` plus the policy's `stop_timeout_s` plus what its jobs' own
-        clean-up takes.
+        clean-up takes. An `on_start` under way is cancelled after `grace_s`.
         """
         cell = self._cells.get(ref.address)
         if cell is None or cell.ref is not ref:
-            await trio.lowlevel.checkpoint()
+            await checkpoint()
             return
         cell.ask_to_stop(grace_s)
         if cell.ended is None:
@@ -106,9 +117,11 @@ class Supervisor:
         self._stopping = True
         for cell in tuple(self._cells.values()):
             cell.ask_to_stop(grace_s)
-        if self._cells:
+        if self._empty is None:
             self._empty = trio.Event()
-            await self._empty.wait()
+        if not self._cells:
+            self._empty.set()
+        await self._empty.wait()
 
     def statistics(self) -> SupervisorStatistics:
         return SupervisorStatistics(
@@ -127,14 +140,51 @@ class Supervisor:
         if self._empty is not None and not self._cells:
             self._empty.set()
 
+    def count_crash(self) -> None:
+        self._crashes += 1
+
+    def count_restart(self) -> None:
+        self._restarts += 1
+
     def report(self, address: str, what: str, error: BaseException | None) -> None:
-        """Count and log what went wrong in a cell."""
-        self._crashes += error is not None
-        self._restarts += what == "restarting"
+        """Log what went wrong in a cell."""
         _LOG.error("%s: %s", address, what, exc_info=error)
+
+    def escalate(self, limit: RestartLimitReached) -> None:
+        """Cancel the block; its actors are stopped as it unwinds."""
+        self._block.start_soon(_raise, limit)
+
+    # -- for open_supervisor -------------------------------------------------------------------
+
+    @enable_ki_protection
+    async def run(self) -> None:
+        """Keep the nursery that the actors live in open, until `close`."""
+        try:
+            with self._life:
+                async with trio.open_nursery() as self._nursery:
+                    if self._owns_deadlines:
+                        name = f"{self.name}/deadlines"
+                        self._nursery.start_soon(self.deadlines.run, name=name)
+                    self._opened.set()
+                    await trio.sleep_forever()
+        finally:
+            self._stopping = True
+
+    async def wait_opened(self) -> None:
+        with trio.CancelScope(shield=True):
+            await self._opened.wait()
+
+    def close(self) -> None:
+        """Cancel what has not ended by now."""
+        self._life.cancel()
+
+
+async def _raise(error: Exception) -> None:
+    raise error
 
 
 @asynccontextmanager
+@enable_ki_protection  # of opening and closing; the block itself is the caller's
 async def open_supervisor(
     name: str,
     *,
@@ -150,35 +200,24 @@ async def open_supervisor(
     what has not ended after `shutdown_timeout_s` is cancelled. No task is left afterwards.
 
     Args:
-        parent: the supervisor whose deadlines and clock this one shares; None for a root.
-        clock: a root's clock, default the system's.
+        parent: the supervisor in whose block this one is opened, and whose table of deadlines it
+            shares; None for a root.
+        clock: where time, ids and randomness come from; default the parent's, or the system's.
 
     Raises:
         RestartLimitReached: in an exception group; an actor exceeded its policy, and so the block
             was cancelled and its other actors were stopped.
     """
-    if parent is not None:
-        async with _open(name, parent.deadlines, parent.clock, grace_s, shutdown_timeout_s) as it:
-            yield it
-        return
-    deadlines = Deadlines()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(deadlines.run, name=f"{name}/deadlines")
-        own_clock = clock or SystemClock()
-        async with _open(name, deadlines, own_clock, grace_s, shutdown_timeout_s) as it:
-            yield it
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _open(
-    name: str, deadlines: Deadlines, clock: Clock, grace_s: float, timeout_s: float
-) -> AsyncIterator[Supervisor]:
-    async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(name, nursery, deadlines, clock)
+    async with trio.open_nursery() as block:
+        supervisor = Supervisor(name, block, parent=parent, clock=clock)
+        block.start_soon(supervisor.run, name=name)
         try:
+            await supervisor.wait_opened()
             yield supervisor
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + timeout_s):
-                await supervisor.stop_all(grace_s=grace_s)
-            nursery.cancel_scope.cancel()
+            try:
+                deadline = trio.current_time() + shutdown_timeout_s
+                with trio.CancelScope(shield=True, deadline=deadline):
+                    await supervisor.stop_all(grace_s=grace_s)
+            finally:
+                supervisor.close()
