@@ -1,0 +1,321 @@
+"""The conversation as an actor: takes commands, lets replies be written, leaves when it idles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import structlog
+import trio
+from msgspec.structs import replace
+
+from actors.assistant.commands import (
+    AddText,
+    CancelReply,
+    Close,
+    Command,
+    CompleteReply,
+    Create,
+    FailReply,
+    PostMessage,
+    Recover,
+    StartReply,
+    Update,
+)
+from actors.assistant.conversation import Conversation, RunningReply
+from actors.assistant.decider import ConversationDecider, stream_of
+from actors.assistant.decision import find_posted
+from actors.assistant.errors import ConversationNotFound
+from actors.assistant.events import PRUNABLE_TYPES, ConversationEvent, ReplyStarted
+from actors.assistant.keys import KeyRecord, alias_of
+from actors.assistant.prompt import Prompt, build_prompt
+from actors.assistant.records import Message
+from actors.assistant.responders.responder import Finish, Responder, ResponderError
+from actors.assistant.settings import AssistantSettings
+from actors.assistant.writing import write_reply
+from engine import DEFERRED, ActorRef, Clock, DomainError, JobEnded, Reply
+from engine.clock import timestamp
+from engine.durable import DurableActor, Log, NotRecorded
+
+_LOG: Final = structlog.get_logger("mooring.assistant")
+_ADD_TIMEOUT_S: Final = 60.0
+_RETRY_S: Final = 1.0
+_DELTAS_KEPT_S: Final = 600.0
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Close the conversation and erase its log; answered with None once both are done."""
+
+
+class Wake(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Come back to memory and go on with what is unfinished; answered with None."""
+
+
+class Idle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Signalled to the registry: this conversation has nothing to do and may leave memory."""
+
+    session_id: str
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Signalled by the registry, which from now on keeps what comes for it: leave, or stay."""
+
+
+class Staying(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Signalled to the registry: something came before `Leave`, so this conversation stays."""
+
+    session_id: str
+
+
+class _IdleTimer(msgspec.Struct, frozen=True):
+    pass
+
+
+class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
+    """One conversation.
+
+    Args:
+        session_id: its id.
+        responder: who writes its replies.
+        settings: of all conversations.
+        registry: who brings it back when it has left memory.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        responder: Responder,
+        settings: AssistantSettings,
+        registry: ActorRef,
+        log: Log,
+        clock: Clock,
+    ) -> None:
+        super().__init__(stream_of(session_id), ConversationDecider(), log=log, clock=clock)
+        self.session_id = session_id
+        self._responder = responder
+        self._settings = settings
+        self._registry = registry
+        self._recalls = 0
+        self._deletion: Reply | None = None
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        if self.state is not None and self.state.running is not None:
+            self.submit_own(Recover(resume=self._settings.resume_replies))
+        self._go_on_replying()
+        self._restart_idle_timer()
+
+    def handle(self, message: Any) -> Any:
+        match message:
+            case Leave():
+                self._leave()
+            case _IdleTimer():
+                self._idle()
+            case _:
+                self._restart_idle_timer()
+                return self._obey(message)
+        return None
+
+    def _obey(self, message: Any) -> Any:
+        match message:
+            case PostMessage():
+                return self._post(message)
+            case Create() | Update() | Close():
+                return self.submit(message, lambda state: state.session)
+            case CancelReply() | AddText():
+                return self.submit(message)
+            case Delete():
+                return self._delete()
+            case Wake():
+                return None
+            case _:
+                return super().handle(message)
+
+    def handle_job_end(self, end: JobEnded) -> None:
+        what, _, rest = end.name.partition(":")
+        match what:
+            case "reply":
+                self._reply_ended(end, *rest.split(":"))
+            case "recall":
+                self._recalled(end)
+            case "erase":
+                self._erased(end)
+            case "prune":
+                if end.error is not None:
+                    _LOG.warning("deltas not pruned", actor=self.stream, cause=str(end.error))
+                self._registry.signal(Idle(session_id=self.session_id))
+            case _:
+                super().handle_job_end(end)
+
+    def changed(self, events: Sequence[ConversationEvent]) -> None:
+        assert self.state is not None  # noqa: S101 - a commit has made one
+        running = self.state.running
+        for event in events:
+            if isinstance(event, ReplyStarted) and running is not None:
+                self._begin_reply(running)
+        if running is None and self._writing_job is not None:
+            self.cancel_job(self._writing_job)
+            self._writing_job = None
+        self._go_on_replying()
+        if not self.state.active and self._deletion is not None:
+            self._erase()
+
+    # -- posting -------------------------------------------------------------------------------
+
+    def _post(self, command: PostMessage) -> Any:
+        state, key = self.state, command.key
+        if state is None or key is None:
+            return self.submit(command, lambda after: _message(after, command.message_id))
+        if state.keys.must_ask(key, timestamp(self.clock.now())):
+            self._recalls += 1
+            name = f"recall:{self._recalls}"
+            self.start_job(name, self._recall, command, self.defer())
+            return DEFERRED
+        return self._post_or_repeat(command)
+
+    def _post_or_repeat(self, command: PostMessage, reply: Reply | None = None) -> Any:
+        return self.submit(command, lambda after: self._posted(after, command), reply=reply)
+
+    def _posted(self, state: Conversation, command: PostMessage) -> Message | KeyRecord:
+        """Return the message under the key; its record when the message is in the log only."""
+        found = find_posted(state, command, self.clock.now())
+        wanted = command.message_id if found is None else found.message_id
+        message = _message(state, wanted)
+        if message is None:
+            assert found is not None  # noqa: S101 - a message just posted is among the recent
+            return found
+        return message
+
+    async def _recall(self, command: PostMessage, reply: Reply) -> tuple[PostMessage, Reply]:
+        assert command.key is not None  # noqa: S101 - only then is it recalled
+        alias = await self._log.store.resolve(alias_of(self.session_id, command.key))
+        recalled = None
+        if alias is not None:
+            recalled = msgspec.msgpack.decode(alias.payload, type=KeyRecord)
+        return replace(command, recalled=recalled), reply
+
+    def _recalled(self, end: JobEnded) -> None:
+        if end.error is not None:
+            raise end.error
+        if not end.cancelled:
+            command, reply = end.value
+            self._post_or_repeat(command, reply)
+
+    # -- replies -------------------------------------------------------------------------------
+
+    _writing_job: str | None = None
+
+    def _go_on_replying(self) -> None:
+        if self.state is not None and self.state.next_reply is not None and not self.stopping:
+            self.submit_own(StartReply(reply_id=self.state.next_reply.reply_id))
+
+    def _begin_reply(self, running: RunningReply) -> None:
+        state = self.state
+        assert state is not None  # noqa: S101 - it has a reply
+        message = running.message
+        assert message.reply_to is not None  # noqa: S101 - every reply answers a message
+        prompt = build_prompt(
+            state.recent,
+            reply_to=message.reply_to,
+            session_type=state.session.session_type,
+            settings=self._settings,
+        )
+        name = f"reply:{message.message_id}:{running.attempt}"
+        self._writing_job = name
+        self.start_job(name, self._write_reply, prompt, message.message_id, running.attempt)
+
+    async def _write_reply(self, prompt: Prompt, reply_id: str, attempt: int) -> Finish:
+        async def add(text: str) -> None:
+            await self._add(AddText(reply_id=reply_id, attempt=attempt, text=text))
+
+        return await write_reply(self._responder, prompt, add)
+
+    async def _add(self, addition: AddText) -> None:
+        while True:
+            try:
+                await self.ref.ask(addition, timeout_s=_ADD_TIMEOUT_S)
+            except NotRecorded:
+                await trio.sleep(_RETRY_S)
+            else:
+                return
+
+    def _reply_ended(self, end: JobEnded, reply_id: str, attempt: str) -> None:
+        if self._writing_job == end.name:
+            self._writing_job = None
+        if end.cancelled or self.stopping:
+            # Cancelled replies have ended already; a stop leaves this one to the next start.
+            return
+        number = int(attempt)
+        if end.error is None:
+            finish: Finish = end.value
+            self.submit_own(
+                CompleteReply(
+                    reply_id=reply_id,
+                    attempt=number,
+                    finish_reason=finish.finish_reason,
+                    usage=finish.usage,
+                )
+            )
+            return
+        error = str(end.error)
+        if not isinstance(end.error, ResponderError | DomainError):
+            _LOG.error("reply failed", actor=self.stream, exc_info=end.error)
+            error = "The reply failed inside the server"
+        self.submit_own(FailReply(reply_id=reply_id, attempt=number, error=error))
+
+    # -- leaving -------------------------------------------------------------------------------
+
+    def _restart_idle_timer(self) -> None:
+        self.set_timer("idle", self._settings.idle_timeout_s, _IdleTimer())
+
+    @property
+    def _busy(self) -> bool:
+        return not self.quiet or bool(self.state is not None and self.state.unfinished)
+
+    def _leave(self) -> None:
+        if self._busy:
+            self._registry.signal(Staying(session_id=self.session_id))
+            self._restart_idle_timer()
+        else:
+            self.stop()
+
+    def _idle(self) -> None:
+        if self._busy:
+            self._restart_idle_timer()
+        elif self.state is not None and self._settings.idle_timeout_s >= _DELTAS_KEPT_S:
+            self.start_job("prune", self._prune)
+        else:
+            self._registry.signal(Idle(session_id=self.session_id))
+
+    async def _prune(self) -> None:
+        await self._log.store.prune(self.stream, types=PRUNABLE_TYPES, after=0, through=self.seq)
+
+    def _delete(self) -> Any:
+        if self.state is None:
+            raise ConversationNotFound
+        self._deletion = self.defer()
+        if self.state.active:
+            self.submit_own(Close(reason="deleted"))
+        else:
+            self._erase()
+        return DEFERRED
+
+    def _erase(self) -> None:
+        self.start_job("erase", self.erase)
+
+    def _erased(self, end: JobEnded) -> None:
+        if end.error is not None:
+            raise end.error
+        self._log.end(self.stream, "deleted")
+        if self._deletion is not None and not end.cancelled:
+            self._deletion.answer(None)
+            self._deletion = None
+        self._registry.signal(Idle(session_id=self.session_id))
+
+
+def _message(state: Conversation, message_id: str) -> Message | None:
+    return next((it for it in state.recent if it.message_id == message_id), None)
