@@ -1,14 +1,15 @@
 """Who gets a session, who waits, who must go: the registry's policy, without I/O.
 
 Laws of this file: it awaits nothing, reads no clock, and knows neither actors nor browsers. Time
-comes in as `now`, on trio's clock. A call changes the table and returns the effects, in the order
-in which they must be carried out. It keeps, whatever happens:
+comes in as `now`, on trio's clock, and never goes back. A call changes the table and returns the
+effects, in the order in which they must be carried out. It keeps, whatever happens:
 
 - never more than `capacity` entries have a place, and only an entry with a place is live;
 - nothing that is leased, and nothing that is starting, is ever evicted or put away for idleness;
 - one start for each key, however many ask;
 - every ticket is answered exactly once, by `Grant` or `Refuse`, unless it has left;
-- a victim goes only when the one who takes its place is ready.
+- a victim goes only when the one who takes its place is ready;
+- no call looks at more entries and tickets than it changes.
 
 An entry that starts without a place is a *challenger*: it starts only while there is somebody
 evictable for each challenger, and takes the place of the least recently used one once it is ready.
@@ -16,35 +17,22 @@ evictable for each challenger, and takes the place of the least recently used on
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TypeAlias, TypeVar
+from collections import OrderedDict
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from engine.effects import Effects, Grant, Lapse, Refuse, Start, Stop, Why
+from engine.entries import Entries, Entry, Phase, first
 from engine.errors import DomainError
 from engine.lease import LeaseTable
 
+__all__ = ["Admission", "AdmissionSettings", "Effects", "Entry", "Grant", "Phase", "Refuse", "Why"]
+
 _T = TypeVar("_T")
 
-_REMEMBERED = (
-    10_000  # ended ids and refused keys; enough to explain a late 404, bounded for all that
-)
-
-
-class Phase(Enum):
-    QUEUED = "queued"  # waits for a place or for a victim
-    STARTING = "starting"
-    READY = "ready"  # has started as a challenger, and waits until somebody can go
-    LIVE = "live"
-
-
-class Why(Enum):
-    """Why a ticket is refused."""
-
-    CAPACITY = "capacity"
-    FAILED = "failed"  # the start failed; the effect carries the error
-    CLOSED = "closed"
-    UNKNOWN = "unknown"  # no such id; the effect carries the reason of its end, if known
+# Ended ids and refused keys; enough to explain a late 404, bounded for all that.
+_REMEMBERED: Final = 10_000
 
 
 class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,98 +44,30 @@ class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_life_s: float
 
 
-class Start(msgspec.Struct, frozen=True):
-    """Start this id."""
-
-    id: str
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """Stop this id; it is already out of the table."""
-
-    id: str
-    reason: str
-
-
-class Grant(msgspec.Struct, frozen=True):
-    """Let this ticket have the session, with a lease if it wanted one."""
-
-    ticket: int
-    id: str
-    is_new: bool
-    token: int | None
-
-
-class Refuse(msgspec.Struct, frozen=True):
-    """Refuse this ticket."""
-
-    ticket: int
-    why: Why
-    error: DomainError | None = None
-    reason: str | None = None
-
-
-class Lapse(msgspec.Struct, frozen=True):
-    """A lease outlived its longest life; what it was for must end."""
-
-    id: str
-    token: int
-
-
-Effect: TypeAlias = Start | Stop | Grant | Refuse | Lapse
-Effects: TypeAlias = list[Effect]
-
-
-class _Waiter:
-    __slots__ = ("use", "wait_until")
-
-    def __init__(self, *, use: bool, wait_until: float) -> None:
-        self.use = use
-        self.wait_until = wait_until  # counts only while the entry waits for capacity
-
-
-class Entry:
-    """One session, from the first who asks for it to its end."""
-
-    __slots__ = ("id", "key", "last_used", "phase", "placed", "waiters")
-
-    def __init__(self, entry_id: str, key: str) -> None:
-        self.id = entry_id
-        self.key = key
-        self.phase = Phase.QUEUED
-        self.placed = False
-        self.waiters: dict[int, _Waiter] = {}
-        self.last_used = 0.0
-
-
 class Admission:
-    """The table of one kind of session."""
+    """The policy of one kind of session.
 
-    def __init__(self, settings: AdmissionSettings) -> None:
+    Args:
+        settings: its figures.
+        newest_token: no lease of an earlier table has a higher token.
+    """
+
+    def __init__(self, settings: AdmissionSettings, *, newest_token: int = 0) -> None:
         self.settings = settings
-        self.leases = LeaseTable()
-        self._entries: dict[str, Entry] = {}  # by id, oldest first
-        self._by_key: dict[str, Entry] = {}
-        self._by_ticket: dict[int, Entry] = {}
-        self._live: dict[str, Entry] = {}  # least recently used first
-        self._waiting: dict[str, Entry] = {}  # not live, in order of arrival
-        self._placed = 0
-        self._reasons: dict[str, str] = {}  # of ids that have ended, newest last
-        self._refused: dict[str, tuple[float, DomainError]] = {}  # keys, newest last
+        self.leases = LeaseTable(settings.lease_life_s, newest_token=newest_token)
+        self._entries = Entries()
+        self._reasons: OrderedDict[str, str] = OrderedDict()  # of ids that have ended
+        self._refused: OrderedDict[str, tuple[float, DomainError]] = OrderedDict()  # by key
 
     # -- looking -------------------------------------------------------------------------------
 
     def visible(self) -> tuple[Entry, ...]:
-        """The entries that have a place, oldest first."""
-        return tuple(entry for entry in self._entries.values() if entry.placed)
-
-    def knows(self, entry_id: str) -> bool:
-        """Tell whether this id is in the table, be it only in the queue."""
-        return entry_id in self._entries
+        """The entries that have a place, oldest first; looks at all."""
+        return tuple(entry for entry in self._entries.by_id.values() if entry.placed)
 
     def has(self, entry_id: str) -> bool:
         """Tell whether this id is in the table for those outside: it has begun to start."""
-        entry = self._entries.get(entry_id)
+        entry = self._entries.by_id.get(entry_id)
         return entry is not None and entry.phase is not Phase.QUEUED
 
     def reason(self, entry_id: str) -> str | None:
@@ -156,101 +76,91 @@ class Admission:
 
     def next_due(self) -> float | None:
         """When `tick` has something to do, if nothing else happens before."""
-        dues = [entry.last_used + self.settings.idle_timeout_s for entry in self._idle(1)]
-        dues += [
-            waiter.wait_until
-            for entry in self._waiting.values()
-            if entry.phase is not Phase.STARTING
-            for waiter in entry.waiters.values()
-        ]
-        lapse = self.leases.next_lapse()
-        if lapse is not None:
-            dues.append(lapse)
-        return min(dues, default=None)
+        idle = first(self._entries.idle)
+        dues = (
+            None if idle is None else idle.last_used + self.settings.idle_timeout_s,
+            first(self._entries.patience),
+            self.leases.next_lapse(),
+        )
+        return min((due for due in dues if due is not None), default=None)
 
     # -- asking --------------------------------------------------------------------------------
 
-    def ask(self, ticket: int, key: str, new_id: str, *, use: bool, now: float) -> Effects:
-        """Somebody wants the session of `key`; `new_id` is its id if there is none yet."""
-        until, error = self._refused.get(key, (now, None))
-        if error is not None and until > now:
+    def ask(
+        self, ticket: int, key: str, new_id: str, *, use: bool, now: float, opening: Any = None
+    ) -> Effects:
+        """Somebody wants the session of `key`.
+
+        If there is none yet, it gets `new_id`, and its start gets `opening`.
+        """
+        error = self._remembered_error(key, now)
+        if error is not None:
             return [Refuse(ticket, Why.FAILED, error)]
-        entry = self._by_key.get(key)
+        entry = self._entries.by_key.get(key)
         if entry is None:
-            entry = Entry(new_id, key)
-            self._entries[new_id] = self._by_key[key] = self._waiting[new_id] = entry
+            entry = Entry(new_id, key, opening)
+            self._entries.add(entry)
         return self._join(entry, ticket, use=use, now=now)
 
     def ask_id(self, ticket: int, entry_id: str, *, use: bool, now: float) -> Effects:
         """Somebody wants the session that has this id."""
         if not self.has(entry_id):
             return [Refuse(ticket, Why.UNKNOWN, reason=self.reason(entry_id))]
-        return self._join(self._entries[entry_id], ticket, use=use, now=now)
+        return self._join(self._entries.by_id[entry_id], ticket, use=use, now=now)
 
     def left(self, ticket: int, now: float) -> Effects:
         """Whoever held this ticket waits no more."""
-        entry = self._by_ticket.pop(ticket, None)
-        if entry is None:
-            return []
-        del entry.waiters[ticket]
         effects: Effects = []
-        if not entry.waiters:
-            self._give_up(entry, effects)
+        if ticket in self._entries.by_ticket:
+            self._give_up_if_unwanted(self._entries.take(ticket), effects)
         return self._settle(now, effects)
 
     # -- what has happened ---------------------------------------------------------------------
 
     def started(self, entry_id: str, now: float) -> Effects:
         """A start has succeeded."""
-        entry = self._entries.get(entry_id)
-        if entry is None or entry.phase is not Phase.STARTING:
-            return []
-        entry.phase = Phase.READY
-        for waiter in entry.waiters.values():
-            waiter.wait_until = now + self.settings.capacity_wait_s
-        return self._settle(now, [])
+        effects: Effects = []
+        entry = self._entries.by_id.get(entry_id)
+        if entry is not None and entry.phase is Phase.STARTING:
+            self._go_live(entry, now, effects)
+        elif entry is not None and entry.phase is Phase.CHALLENGING:
+            self._entries.move(entry, Phase.READY)
+            for ticket in entry.waiters:
+                self._entries.patience[ticket] = now + self.settings.capacity_wait_s
+        return self._settle(now, effects)
 
     def failed(
         self, entry_id: str, error: DomainError, now: float, *, remember_s: float = 0.0
     ) -> Effects:
         """A start has failed; with `remember_s` the key is refused that long without a start."""
-        entry = self._entries.get(entry_id)
-        if entry is None or entry.phase is Phase.LIVE:
-            return []
-        if remember_s > 0:
+        entry = self._entries.by_id.get(entry_id)
+        if entry is not None and remember_s > 0:
             _remember(self._refused, entry.key, (now + remember_s, error))
-        effects: Effects = []
-        self._refuse_all(entry, effects, Why.FAILED, error)
-        self._remove(entry, "failed")
-        return self._settle(now, effects)
+        return self.ended(entry_id, None, error, now)
 
-    def ended(self, entry_id: str, reason: str, error: DomainError, now: float) -> Effects:
+    def ended(self, entry_id: str, reason: str | None, error: DomainError, now: float) -> Effects:
         """A session has ended by itself; `error` is for those who still waited for it."""
-        entry = self._entries.get(entry_id)
-        if entry is None:
-            return []
         effects: Effects = []
-        self._refuse_all(entry, effects, Why.FAILED, error)
-        self._remove(entry, reason)
+        entry = self._entries.by_id.get(entry_id)
+        if entry is not None:
+            self._refuse_all(entry, effects, Why.FAILED, error)
+            self._remove(entry, reason)
         return self._settle(now, effects)
 
     def close(self, entry_id: str, reason: str, now: float) -> Effects:
         """Somebody wants the session gone, whatever it does."""
-        if not self.has(entry_id):
-            return []
-        entry = self._entries[entry_id]
         effects: Effects = []
-        self._refuse_all(entry, effects, Why.CLOSED)
-        self._remove(entry, reason)
-        effects.append(Stop(entry_id, reason))
+        if self.has(entry_id):
+            entry = self._entries.by_id[entry_id]
+            self._refuse_all(entry, effects, Why.CLOSED)
+            self._stop(entry, reason, effects)
         return self._settle(now, effects)
 
     def released(self, token: int, now: float) -> Effects:
         """What a lease was for has ended."""
         lease = self.leases.release(token)
-        if lease is None:
-            return []
-        self._touch(self._entries[lease.holder], now)
+        if lease is not None:
+            self._touch(self._entries.by_id[lease.holder], now)
         return self._settle(now, [])
 
     def tick(self, now: float) -> Effects:
@@ -258,11 +168,12 @@ class Admission:
         effects: Effects = []
         for lease in self.leases.lapsed(now):
             self.leases.release(lease.token)
-            self._touch(self._entries[lease.holder], now)
+            self._touch(self._entries.by_id[lease.holder], now)
             effects.append(Lapse(lease.holder, lease.token))
-        for entry in self._idle(len(self._live)):
-            if entry.last_used + self.settings.idle_timeout_s <= now:
-                self._retire(entry, "idle_timeout", effects)
+        timeout_s = self.settings.idle_timeout_s
+        # The very sum that `next_due` forms: else the two could differ in the last bit.
+        while (entry := first(self._entries.idle)) and entry.last_used + timeout_s <= now:
+            self._stop(entry, "idle_timeout", effects)
         return self._settle(now, effects)
 
     # -- the rules -----------------------------------------------------------------------------
@@ -270,142 +181,109 @@ class Admission:
     def _join(self, entry: Entry, ticket: int, *, use: bool, now: float) -> Effects:
         if entry.phase is Phase.LIVE:
             return [self._grant(entry, ticket, use=use, is_new=False, now=now)]
-        wait_until = now + self.settings.capacity_wait_s
-        entry.waiters[ticket] = _Waiter(use=use, wait_until=wait_until)
-        self._by_ticket[ticket] = entry
+        entry.last_used = now
+        self._entries.seat(entry, ticket, use=use)
+        if entry.phase in {Phase.QUEUED, Phase.READY}:
+            self._entries.patience[ticket] = now + self.settings.capacity_wait_s
         return self._settle(now, [])
 
     def _settle(self, now: float, effects: Effects) -> Effects:
         """Give places to those who can take them, and refuse those who have waited too long."""
-        self._give_free_places(now, effects)
-        self._replace_victims(now, effects)
-        self._start_challengers(effects)
+        entries = self._entries
+        # Who has begun already comes before who has not.
+        while self._free and (entry := entries.first(Phase.READY)):
+            self._go_live(entry, now, effects)
+        while self._free and (entry := entries.first(Phase.CHALLENGING)):
+            entries.move(entry, Phase.STARTING)
+        while self._free and (entry := entries.first(Phase.QUEUED)):
+            self._start(entry, Phase.STARTING, effects)
+        while (victim := first(entries.idle)) and (entry := entries.first(Phase.READY)):
+            self._stop(victim, "evicted", effects)
+            self._go_live(entry, now, effects)
+        while entries.count(Phase.CHALLENGING) < len(entries.idle) and (
+            entry := entries.first(Phase.QUEUED)
+        ):
+            self._start(entry, Phase.CHALLENGING, effects)
         self._refuse_late(now, effects)
         return effects
 
-    def _give_free_places(self, now: float, effects: Effects) -> None:
-        # Who has begun already comes before who has not: a ready one, a challenger, the queue.
-        for phase in (Phase.READY, Phase.STARTING, Phase.QUEUED):
-            for entry in self._in_phase(phase):
-                if entry.placed:
-                    if phase is Phase.READY:
-                        self._go_live(entry, now, effects)
-                    continue
-                if self._placed >= self.settings.capacity:
-                    continue
-                self._placed += 1
-                entry.placed = True
-                if phase is Phase.READY:
-                    self._go_live(entry, now, effects)
-                elif phase is Phase.QUEUED:
-                    self._start(entry, effects)
-
-    def _replace_victims(self, now: float, effects: Effects) -> None:
-        for entry in self._in_phase(Phase.READY):
-            for victim in self._idle(1):
-                self._retire(victim, "evicted", effects)
-                self._placed += 1
-                entry.placed = True
-                self._go_live(entry, now, effects)
-
-    def _start_challengers(self, effects: Effects) -> None:
-        challengers = sum(
-            1
-            for entry in self._waiting.values()
-            if entry.phase is not Phase.QUEUED and not entry.placed
-        )
-        evictable = len(self._live) - self.leases.holders
-        for entry in self._in_phase(Phase.QUEUED):
-            if challengers >= evictable:
-                return
-            challengers += 1
-            self._start(entry, effects)
+    @property
+    def _free(self) -> bool:
+        placed = self._entries.count(Phase.STARTING) + self._entries.count(Phase.LIVE)
+        return placed < self.settings.capacity
 
     def _refuse_late(self, now: float, effects: Effects) -> None:
-        for entry in tuple(self._waiting.values()):
-            if entry.phase is Phase.STARTING:
-                continue
-            late = [ticket for ticket, it in entry.waiters.items() if it.wait_until <= now]
-            for ticket in late:
-                del entry.waiters[ticket], self._by_ticket[ticket]
-                effects.append(Refuse(ticket, Why.CAPACITY))
-            if not entry.waiters:
-                self._give_up(entry, effects)
+        patience = self._entries.patience
+        while patience and next(iter(patience.values())) <= now:
+            ticket = next(iter(patience))
+            entry = self._entries.take(ticket)
+            effects.append(Refuse(ticket, Why.CAPACITY))
+            self._give_up_if_unwanted(entry, effects)
 
     # -- changing the table --------------------------------------------------------------------
 
-    def _in_phase(self, phase: Phase) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self._waiting.values() if entry.phase is phase)
-
-    def _idle(self, most: int) -> tuple[Entry, ...]:
-        """Up to `most` live entries that nobody leases, least recently used first."""
-        found: list[Entry] = []
-        for entry in self._live.values():
-            if len(found) == most:
-                break
-            if not self.leases.count(entry.id):
-                found.append(entry)
-        return tuple(found)
-
-    def _start(self, entry: Entry, effects: Effects) -> None:
-        entry.phase = Phase.STARTING
-        effects.append(Start(entry.id))
+    def _start(self, entry: Entry, phase: Phase, effects: Effects) -> None:
+        self._entries.move(entry, phase)
+        for ticket in entry.waiters:
+            del self._entries.patience[ticket]
+        effects.append(Start(entry.id, entry.opening))
+        entry.opening = None
 
     def _go_live(self, entry: Entry, now: float, effects: Effects) -> None:
-        entry.phase = Phase.LIVE
-        del self._waiting[entry.id]
-        self._touch(entry, now)
+        self._entries.move(entry, Phase.LIVE)
         is_new = True
-        for ticket, waiter in entry.waiters.items():
-            del self._by_ticket[ticket]
-            effects.append(self._grant(entry, ticket, use=waiter.use, is_new=is_new, now=now))
+        for ticket, use in tuple(entry.waiters.items()):
+            self._entries.take(ticket)
+            effects.append(self._grant(entry, ticket, use=use, is_new=is_new, now=now))
             is_new = False
-        entry.waiters = {}
 
     def _grant(self, entry: Entry, ticket: int, *, use: bool, is_new: bool, now: float) -> Grant:
+        token = self.leases.grant(entry.id, now=now).token if use else None
         self._touch(entry, now)
-        token = None
-        if use:
-            lease = self.leases.grant(entry.id, now=now, life_s=self.settings.lease_life_s)
-            token = lease.token
         return Grant(ticket, entry.id, is_new, token)
 
     def _touch(self, entry: Entry, now: float) -> None:
+        """A live entry was used, or a lease on it has begun or ended."""
         entry.last_used = now
-        self._live.pop(entry.id, None)
-        self._live[entry.id] = entry
-
-    def _retire(self, entry: Entry, reason: str, effects: Effects) -> None:
-        self._remove(entry, reason)
-        effects.append(Stop(entry.id, reason))
-
-    def _give_up(self, entry: Entry, effects: Effects) -> None:
-        """Nobody waits for it any more."""
-        began = entry.phase is not Phase.QUEUED
-        self._remove(entry, "closed")
-        if began:
-            effects.append(Stop(entry.id, "closed"))
+        self._entries.idle.pop(entry.id, None)
+        if not self.leases.count(entry.id):
+            self._entries.idle[entry.id] = entry
 
     def _refuse_all(
         self, entry: Entry, effects: Effects, why: Why, error: DomainError | None = None
     ) -> None:
-        for ticket in entry.waiters:
-            del self._by_ticket[ticket]
+        for ticket in tuple(entry.waiters):
+            self._entries.take(ticket)
             effects.append(Refuse(ticket, why, error))
-        entry.waiters = {}
 
-    def _remove(self, entry: Entry, reason: str) -> None:
-        if entry.phase is not Phase.QUEUED:
+    def _give_up_if_unwanted(self, entry: Entry, effects: Effects) -> None:
+        if entry.waiters:
+            return
+        if entry.phase is Phase.QUEUED:
+            self._remove(entry, None)
+        else:
+            self._stop(entry, "closed", effects)
+
+    def _stop(self, entry: Entry, reason: str, effects: Effects) -> None:
+        self._remove(entry, reason)
+        effects.append(Stop(entry.id, reason))
+
+    def _remove(self, entry: Entry, reason: str | None) -> None:
+        if reason is not None:
             _remember(self._reasons, entry.id, reason)
-        self._placed -= entry.placed
         self.leases.release_all(entry.id)
-        self._live.pop(entry.id, None)
-        self._waiting.pop(entry.id, None)
-        del self._entries[entry.id], self._by_key[entry.key]
+        self._entries.remove(entry)
+
+    def _remembered_error(self, key: str, now: float) -> DomainError | None:
+        until, error = self._refused.get(key, (now, None))
+        if until > now:
+            return error
+        self._refused.pop(key, None)
+        return None
 
 
-def _remember(table: dict[str, _T], key: str, value: _T) -> None:
-    table.pop(key, None)
+def _remember(table: OrderedDict[str, _T], key: str, value: _T) -> None:
     table[key] = value
+    table.move_to_end(key)
     if len(table) > _REMEMBERED:
-        del table[next(iter(table))]
+        table.popitem(last=False)

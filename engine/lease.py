@@ -3,11 +3,14 @@
 A boolean that somebody sets and somebody else forgets to clear blocks a session for ever; a lease
 is released by the job that holds it, however the job ends, and lapses when even that fails.
 
-Laws of this file: it awaits nothing and reads no clock. Tokens only grow; a token that was released
-or has lapsed never works again.
+Laws of this file: it awaits nothing and reads no clock; `now` never goes back. Tokens only grow; a
+token that was released or has lapsed never works again. No call looks at more than it changes.
 """
 
 from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import takewhile
 
 import msgspec
 
@@ -27,27 +30,35 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseTable:
-    """All leases of one registry."""
+    """All leases of one registry.
 
-    def __init__(self) -> None:
-        self._newest = 0
-        self._leases: dict[int, Lease] = {}
+    Args:
+        life_s: how long a lease lives unless renewed; the same for all.
+        newest_token: no token of an earlier table is higher than this.
+    """
+
+    def __init__(self, life_s: float, *, newest_token: int = 0) -> None:
+        self._life_s = life_s
+        self._newest = newest_token
+        # Soonest to lapse first: as all have the same life, the end is where a new one belongs.
+        self._leases: OrderedDict[int, Lease] = OrderedDict()
         self._by_holder: dict[str, set[int]] = {}
 
-    def grant(self, holder: str, *, now: float, life_s: float) -> Lease:
-        """Lease `holder` once more, for at most `life_s`."""
+    def grant(self, holder: str, *, now: float) -> Lease:
+        """Lease `holder` once more."""
         self._newest += 1
-        lease = Lease(holder=holder, token=self._newest, lapses_at=now + life_s)
+        lease = Lease(holder=holder, token=self._newest, lapses_at=now + self._life_s)
         self._leases[lease.token] = lease
         self._by_holder.setdefault(holder, set()).add(lease.token)
         return lease
 
-    def renew(self, token: int, *, now: float, life_s: float) -> bool:
-        """Give a lease a new life from now; False when it is no longer one."""
+    def renew(self, token: int, *, now: float) -> bool:
+        """Give a lease a whole life from now; False when it is no longer one."""
         lease = self._leases.get(token)
         if lease is None:
             return False
-        self._leases[token] = msgspec.structs.replace(lease, lapses_at=now + life_s)
+        self._leases[token] = msgspec.structs.replace(lease, lapses_at=now + self._life_s)
+        self._leases.move_to_end(token)
         return True
 
     def release(self, token: int) -> Lease | None:
@@ -62,22 +73,19 @@ class LeaseTable:
 
     def release_all(self, holder: str) -> None:
         """End every lease on `holder`."""
-        for token in tuple(self._by_holder.get(holder, ())):
-            self.release(token)
+        for token in self._by_holder.pop(holder, ()):
+            del self._leases[token]
 
     def count(self, holder: str) -> int:
         """How many leases are on `holder` now."""
         return len(self._by_holder.get(holder, ()))
 
-    @property
-    def holders(self) -> int:
-        """How many are leased at least once."""
-        return len(self._by_holder)
-
     def lapsed(self, now: float) -> tuple[Lease, ...]:
-        """The leases whose life is over, oldest first; they stay until released."""
-        return tuple(lease for lease in self._leases.values() if lease.lapses_at <= now)
+        """The leases whose life is over, longest over first; they stay until released."""
+        return tuple(takewhile(lambda lease: lease.lapses_at <= now, self._leases.values()))
 
     def next_lapse(self) -> float | None:
         """When the next lease lapses."""
-        return min((lease.lapses_at for lease in self._leases.values()), default=None)
+        for lease in self._leases.values():
+            return lease.lapses_at
+        return None

@@ -2,32 +2,31 @@
 
 It carries out what `engine.admission` decides, and never waits: a list is answered at once while
 ten starts run. A family subclasses it and says what its sessions are.
+
+What it asks of a session's actor: policy TEMPORARY, and this registry as its watcher. It signals
+`SessionStarted` once, or `SessionFailed` and stops; `SessionEnding` before it stops by itself; and
+`LeaseReleased` once for each lease that it was given, also when it gets that message from its own
+inbox, which means that the caller left before the work was begun.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from math import inf
+from typing import Any, Final, assert_never
 
 import msgspec
 import trio
 
 from engine.actor import DEFERRED, Actor, StopReason
-from engine.admission import (
-    Admission,
-    AdmissionSettings,
-    Effect,
-    Effects,
-    Grant,
-    Lapse,
-    Refuse,
-    Start,
-    Stop,
-)
+from engine.admission import Admission, AdmissionSettings
 from engine.cell import ActorEnded
-from engine.errors import DomainError
+from engine.effects import Effect, Effects, Grant, Lapse, Refuse, Start, Stop
+from engine.errors import DomainError, SpawnError
 from engine.ref import ActorRef
 from engine.reply import Reply
 from engine.supervisor import Supervisor
+
+_TICK: Final = "registry.tick"
 
 
 class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -97,12 +96,15 @@ class Registry(Actor):
     """
 
     def __init__(self, settings: AdmissionSettings, sessions: Supervisor) -> None:
-        self.admission = Admission(settings)
+        # A restarted registry still hears from sessions of the one before: a token of theirs must
+        # mean nothing to it. No registry grants a lease each nanosecond of its life.
+        newest_token = int(trio.current_time() * 1e9)
+        self.admission = Admission(settings, newest_token=newest_token)
         self.sessions = sessions
-        self._refs: dict[str, ActorRef] = {}
-        self._openings: dict[str, Any] = {}  # of those that have not started: what they need
+        self._refs: dict[str, ActorRef] = {}  # of all that have begun to start
         self._seekers: dict[int, _Seeker] = {}
         self._tickets = 0
+        self._tick_at = inf  # when the timer goes off; never later than the next due
 
     # -- what a family says --------------------------------------------------------------------
 
@@ -127,22 +129,25 @@ class Registry(Actor):
         raise NotImplementedError
 
     def crash_error(self) -> DomainError:
-        """Return the error for callers of a session whose actor crashed."""
+        """Return the error for callers of a session whose actor crashed or could not be spawned."""
         raise NotImplementedError
 
     def session_gone(self, session_id: str) -> None:
-        """Called when an id has left the table, whatever the reason."""
+        """Called once when an id that had begun to start has left the table for good."""
 
     # -- for a family's handler ----------------------------------------------------------------
 
     def seek(self, key: str, opening: Any, *, use: Any = None) -> Any:
         """Find or start the session of `key` for the ask in hand; return this from the handler."""
-        ticket, new_id = self._seat(use), self.new_id()
-        self._openings[new_id] = opening
-        now = trio.current_time()
-        self._carry_out(self.admission.ask(ticket, key, new_id, use=use is not None, now=now))
-        if not self.admission.knows(new_id):
-            self._openings.pop(new_id, None)
+        effects = self.admission.ask(
+            self._seat(use),
+            key,
+            self.new_id(),
+            opening=opening,
+            use=use is not None,
+            now=trio.current_time(),
+        )
+        self._carry_out(effects)
         return DEFERRED
 
     def seek_id(self, session_id: str, *, use: Any = None) -> Any:
@@ -171,17 +176,17 @@ class Registry(Actor):
             case SessionStarted():
                 self._carry_out(admission.started(message.id, now))
             case SessionFailed():
-                self._carry_out(
-                    admission.failed(message.id, message.error, now, remember_s=message.remember_s)
-                )
+                error = _anew(message.error)  # it may be remembered: without what it was raised by
+                remember_s = message.remember_s
+                effects = admission.failed(message.id, error, now, remember_s=remember_s)
                 self._forget(message.id)
+                self._carry_out(effects)
             case SessionEnding():
-                self._carry_out(admission.ended(message.id, message.reason, message.error, now))
+                effects = admission.ended(message.id, message.reason, message.error, now)
                 self._forget(message.id)
+                self._carry_out(effects)
             case LeaseRenewed():
-                life_s = admission.settings.lease_life_s
-                admission.leases.renew(message.token, now=now, life_s=life_s)
-                self._carry_out([])
+                admission.leases.renew(message.token, now=now)
             case LeaseReleased():
                 self._carry_out(admission.released(message.token, now))
             case ActorEnded():
@@ -190,6 +195,7 @@ class Registry(Actor):
                 self._seekers.pop(message.ticket, None)
                 self._carry_out(admission.left(message.ticket, now))
             case _Tick():
+                self._tick_at = inf
                 self._carry_out(admission.tick(now))
             case _:
                 raise TypeError(f"{self.ref.address} does not know {message!r}")
@@ -209,32 +215,41 @@ class Registry(Actor):
     def _session_ended(self, end: ActorEnded, now: float) -> None:
         session_id = end.address.partition("/")[2]
         if session_id in self._refs:
-            error = self.crash_error()
-            self._carry_out(self.admission.ended(session_id, "crashed", error, now))
+            effects = self.admission.ended(session_id, "crashed", self.crash_error(), now)
             self._forget(session_id)
+            self._carry_out(effects)
 
     def _carry_out(self, effects: Effects) -> None:
         for effect in effects:
             self._carry_out_one(effect)
         due = self.admission.next_due()
-        if due is None:
-            self.cancel_timer("registry.tick")
-        else:
-            self.set_timer("registry.tick", max(0.0, due - trio.current_time()), _Tick())
+        # Use puts the next due off with every message: the timer stays, and looks again.
+        if due is not None and due < self._tick_at:
+            self._tick_at = due
+            self.set_timer(_TICK, max(0.0, due - trio.current_time()), _Tick())
 
     def _carry_out_one(self, effect: Effect) -> None:
         match effect:
-            case Start(session_id):
-                opening = self._openings.pop(session_id)
-                self._refs[session_id] = self.start_session(session_id, opening)
+            case Start(session_id, opening):
+                self._start_session(session_id, opening)
             case Stop(session_id):
                 self._stop_session(session_id)
             case Grant():
                 self._grant(effect)
             case Refuse(ticket):
-                self._seekers.pop(ticket).reply.refuse(self.refused(effect))
+                self._seekers.pop(ticket).reply.refuse(_anew(self.refused(effect)))
             case Lapse(session_id, token):
                 self._refs[session_id].signal(LeaseLapsed(token=token))
+            case _:
+                assert_never(effect)
+
+    def _start_session(self, session_id: str, opening: Any) -> None:
+        try:
+            self._refs[session_id] = self.start_session(session_id, opening)
+        except SpawnError:
+            # The sessions' supervisor is stopping; who waits is answered, as for any other failure.
+            self.session_gone(session_id)
+            self.ref.signal(SessionFailed(id=session_id, error=self.crash_error()))
 
     def _grant(self, grant: Grant) -> None:
         seeker = self._seekers.pop(grant.ticket)
@@ -254,6 +269,12 @@ class Registry(Actor):
         self._forget(session_id)
 
     def _forget(self, session_id: str) -> None:
-        self._refs.pop(session_id, None)
-        self._openings.pop(session_id, None)
-        self.session_gone(session_id)
+        if self._refs.pop(session_id, None) is not None:
+            self.session_gone(session_id)
+
+
+def _anew(error: DomainError) -> DomainError:
+    """A copy to raise at one caller: an instance raised at many keeps the frames of all alive."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(vars(error))
+    return copy
