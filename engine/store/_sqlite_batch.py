@@ -16,7 +16,7 @@ from engine.store._commit import Commit
 from engine.store._group_commit import Outcome
 from engine.store._sqlite_file import is_of_the_storage, translated
 from engine.store._sqlite_heads import Heads
-from engine.store._sqlite_plan import Plan
+from engine.store._sqlite_plan import Holder, Plan
 from engine.store._sqlite_rows import change_in, put_rows, select_in
 from engine.store._sqlite_tail import EventTail
 
@@ -68,24 +68,19 @@ class BatchWriter:
         self._connection.execute("BEGIN IMMEDIATE")
         self.heads.refresh()
         self.heads.load(commit.stream for commit in commits)
-        plan = Plan(self.heads, self._holders(commits), self._tail.next_id)
+        holders = self._holders(commits)
+        plan = Plan(self.heads, holders, now_ms=self._now_ms(), next_id=self._tail.next_id)
         outcomes = [plan.take(commit) for commit in commits]
         self._put(plan)
         self._committing = True
         self._connection.execute("COMMIT")
         return outcomes
 
-    def _holders(self, commits: Sequence[Commit]) -> dict[str, str]:
+    def _holders(self, commits: Sequence[Commit]) -> dict[str, Holder]:
         names = [claim.alias for commit in commits for claim in commit.claims]
         names += [name for commit in commits for name in commit.releases]
-        if not names:
-            return {}
-        now_ms = self._now_ms()
-        return {
-            alias: stream
-            for alias, stream, expires_at_ms in select_in(self._connection, _HOLDERS, names)
-            if expires_at_ms is None or expires_at_ms > now_ms
-        }
+        found = select_in(self._connection, _HOLDERS, names)
+        return {alias: (stream, expires_at_ms) for alias, stream, expires_at_ms in found}
 
     def _put(self, plan: Plan) -> None:
         connection = self._connection

@@ -15,7 +15,7 @@ from engine.store._sqlite_rows import select_in
 from engine.store._sqlite_tail import EventTail
 
 # Some 400 bytes each; all are forgotten when there are more.
-_REMEMBERED: Final = 50_000
+REMEMBERED: Final = 50_000
 
 _SELECT: Final = """
     SELECT stream, no, epoch, newest, owner, status, created_at_ms, due_at_ms, tags
@@ -59,7 +59,7 @@ class Heads:
                 "SELECT 1 + max(coalesce((SELECT max(no) FROM streams), 0),"
                 " coalesce((SELECT max(no) FROM graves), 0))"
             ).fetchone()
-        elif len(self._heads) > _REMEMBERED:
+        elif len(self._heads) > REMEMBERED:
             self._heads.clear()
 
     def load(self, streams: Iterable[str]) -> None:

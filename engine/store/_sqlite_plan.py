@@ -14,6 +14,8 @@ from engine.store._rules import refusal
 from engine.store._sqlite_heads import Head, Heads, Indexed
 
 Row: TypeAlias = tuple[Any, ...]
+Holder: TypeAlias = tuple[str | None, int | None]  # a stream, and when it expires
+_NOBODY: Final[Holder] = (None, None)
 UNLISTED: Final = (None, None, None, None, None)
 
 
@@ -21,12 +23,16 @@ class Plan:
     """Takes commits in order; later ones build on earlier ones, of rows only the last remains.
 
     Args:
-        holders: who holds the aliases that the commits name, expired ones left out.
+        holders: who holds the aliases that the commits name, and until when.
+        now_ms: when aliases expire.
         next_id: the id of the next event.
     """
 
-    def __init__(self, heads: Heads, holders: dict[str, str], next_id: int) -> None:
+    def __init__(
+        self, heads: Heads, holders: dict[str, Holder], *, now_ms: int, next_id: int
+    ) -> None:
         self._heads = heads
+        self._now_ms = now_ms
         self._holders = holders
         self._next_id = next_id
         self.events: list[Any] = []
@@ -40,7 +46,7 @@ class Plan:
     def take(self, commit: Commit) -> Outcome:
         """Plan to write all of a commit, or nothing and say why."""
         head = self._heads[commit.stream]
-        refused = refusal(commit, seq=head.seq, epoch=head.epoch, holder=self._holders.get)
+        refused = refusal(commit, seq=head.seq, epoch=head.epoch, holder=self._holder)
         if refused is not None:
             return refused
         self._place(commit, head)
@@ -54,12 +60,12 @@ class Plan:
         if commit.snapshot is not None:
             self._snapshots[no] = (no, commit.snapshot.seq, commit.snapshot.body)
         for name in commit.releases:
-            if self._holders.get(name) == commit.stream:
+            if self._holders.get(name, _NOBODY)[0] == commit.stream:
                 self._aliases[name] = None
                 del self._holders[name]
         for claim in commit.claims:
             self._aliases[claim.alias] = _alias(claim, no)
-            self._holders[claim.alias] = commit.stream
+            self._holders[claim.alias] = commit.stream, claim.expires_at_ms
         return CommitDone(seq=head.seq)
 
     @property
@@ -96,6 +102,10 @@ class Plan:
     def claimed(self) -> list[Any]:
         """Values of `aliases`."""
         return [*chain.from_iterable(row for row in self._aliases.values() if row is not None)]
+
+    def _holder(self, alias: str) -> str | None:
+        stream, expires_at_ms = self._holders.get(alias, _NOBODY)
+        return None if expires_at_ms is not None and expires_at_ms <= self._now_ms else stream
 
     def _place(self, commit: Commit, head: Head) -> None:
         """Plan for the stream's own row, when anything about it has changed."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine.store._sqlite_rows import put_rows
 
 # 1,024 entries: 145 k events/s, 4,096: 174 k, 16,384: 136 k (256 streams, batches of 256).
-_TAIL_ENTRIES: Final = 4_096
+TAIL_ENTRIES: Final = 4_096
 
 _EVENTS: Final = "INSERT INTO events (id, no, seq, type, at_ms, body) VALUES"
 _TAIL: Final = "INSERT INTO event_tail (no, seq, id) VALUES"
@@ -50,7 +50,7 @@ class EventTail:
         added = len(entries) // 3
         self._entries += added
         self.next_id += added
-        if self._entries > _TAIL_ENTRIES:
+        if self._entries > TAIL_ENTRIES:
             self._move(2 * added)
 
     def _move(self, entries: int) -> None:

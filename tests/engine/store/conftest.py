@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store import Store
+from engine.store import SqliteStore, Store, open_sqlite
 from tests.engine.store.parts import Backend, MemoryBackend, SqliteBackend
 
 BACKENDS: dict[str, Callable[[Path], Backend]] = {
@@ -29,3 +29,17 @@ async def store(backend: Backend) -> AsyncIterator[Store]:
         await opened.begin_epoch()
         yield opened
         assert (await opened.check()).problems == ()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a SQLite store of its own may be made."""
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+async def sqlite(path: Path) -> AsyncIterator[SqliteStore]:
+    """An empty store in the file at `path`."""
+    async with open_sqlite(path) as opened:
+        await opened.begin_epoch()
+        yield opened

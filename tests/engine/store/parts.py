@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,3 +111,21 @@ class Lines:
             return next(self._lines)
         except StopIteration:
             raise StopAsyncIteration from None
+
+
+def files_of(path: Path) -> Sequence[Path]:
+    """The database, its log, and the log's index."""
+    return [path, Path(f"{path}-wal"), Path(f"{path}-shm")]
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def overwrite(path: Path, content: bytes, mode: int = 0o600) -> None:
+    path.write_bytes(content)
+    path.chmod(mode)
