@@ -7,23 +7,44 @@ Chromium that cannot be reached any more is killed.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 import trio
 
-from actors.browser.chromium import Chromium, ChromiumError, ChromiumOptions, launch
+from actors.browser.chromium import ChromiumError, ChromiumOptions, launch
 from actors.browser.page import Browser, BrowserGone, Connector, Context, PageError
-from engine import Actor, ActorRef, JobEnded
+from engine import Actor, ActorRef, JobEnded, StopReason
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _PROCESS: Final = "process"
 _PING_INTERVAL_S: Final = 10.0
 _CONNECT_TRIES: Final = 3
+_RECONNECT_S: Final = 0.1
 
 OpenContexts = dict[str, Context]
 """The live contexts of this process by id: messages carry the id, this table has the thing."""
+
+
+class ChromiumProcess(Protocol):
+    """A running Chromium, as `actors.browser.chromium.Chromium` is one."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    async def wait(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+
+class Launcher(Protocol):
+    """Starts a Chromium for the length of a block; `actors.browser.chromium.launch`."""
+
+    def __call__(
+        self, options: ChromiumOptions, /
+    ) -> AbstractAsyncContextManager[ChromiumProcess]: ...
 
 
 class OpenContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -74,6 +95,7 @@ class ChromiumActor(Actor):
         connect: the driver.
         contexts: the table that its live contexts are put into.
         pool: who hears of it.
+        launcher: starts the process.
     """
 
     def __init__(
@@ -83,15 +105,18 @@ class ChromiumActor(Actor):
         connect: Connector,
         contexts: OpenContexts,
         pool: ActorRef,
+        launcher: Launcher = launch,
     ) -> None:
         self._options = options
         self._connect = connect
         self._contexts = contexts
         self._pool = pool
+        self._launcher = launcher
         self._mine: dict[str, None] = {}
         self._jobs = 0
-        self._chromium: Chromium | None = None
+        self._chromium: ChromiumProcess | None = None
         self._browser: Browser | None = None
+        self._connected = trio.Event()
 
     async def on_start(self) -> None:
         self.start_job(_PROCESS, self._run_process)
@@ -108,8 +133,6 @@ class ChromiumActor(Actor):
 
     def handle_job_end(self, end: JobEnded) -> None:
         if end.name == _PROCESS:
-            for context_id in tuple(self._mine):
-                self._forget(context_id)
             cause = "stopped" if end.error is None else str(end.error)
             self._pool.signal(ChromiumGone(address=self.ref.address, cause=cause))
             self.stop()
@@ -124,6 +147,10 @@ class ChromiumActor(Actor):
                 self._chromium.kill()
         elif end.error is not None:
             raise end.error
+
+    async def on_stop(self, reason: StopReason) -> None:
+        for context_id in tuple(self._mine):
+            self._forget(context_id)
 
     def _start_numbered(self, what: str, work: Any, *args: Any) -> None:
         self._jobs += 1
@@ -140,19 +167,24 @@ class ChromiumActor(Actor):
     # -- jobs ----------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        if self._browser is None:
-            raise BrowserGone("not connected")
-        context = await self._browser.open_context()
+        browser = await self._wait_connected()
+        context = await browser.open_context()
         self._keep(context)
         self._pool.signal(ContextOpened(address=self.ref.address, context_id=context.id))
 
     async def _close(self, context_id: str) -> None:
-        # Without a connection there is nobody to tell; the process is reattached or going anyway.
-        if self._browser is not None:
-            await self._browser.close_context(context_id)
+        # A context outlives the connection: one that is closed meanwhile is closed after it.
+        browser = await self._wait_connected()
+        await browser.close_context(context_id)
+
+    async def _wait_connected(self) -> Browser:
+        """Bounded by the process: it is reached again, or it is killed and this job with it."""
+        while self._browser is None:
+            await self._connected.wait()
+        return self._browser
 
     async def _run_process(self) -> None:
-        async with launch(self._options) as chromium:
+        async with self._launcher(self._options) as chromium:
             self._chromium = chromium
             try:
                 async with trio.open_nursery() as nursery:
@@ -163,23 +195,24 @@ class ChromiumActor(Actor):
             finally:
                 self._chromium = None
 
-    async def _stay_connected(self, chromium: Chromium) -> None:
+    async def _stay_connected(self, chromium: ChromiumProcess) -> None:
         failures = 0
         while failures < _CONNECT_TRIES:
             try:
                 async with self._connect(chromium.endpoint) as browser:
+                    await self._adopt(browser)
                     failures = 0
                     await self._serve(browser)
             except (PageError, OSError) as error:
                 failures += 1
                 _LOG.warning("chromium not reached", actor=self.ref.address, cause=str(error))
-                await trio.sleep(0.1 * failures)
+            await trio.sleep(_RECONNECT_S * max(1, failures))
         chromium.kill()
         await trio.sleep_forever()
 
     async def _serve(self, browser: Browser) -> None:
-        await self._adopt(browser)
         self._browser = browser
+        self._connected.set()
         up = ChromiumUp(address=self.ref.address, context_ids=tuple(self._mine))
         self._pool.signal(up)
         try:
@@ -189,14 +222,32 @@ class ChromiumActor(Actor):
                 nursery.cancel_scope.cancel()
         finally:
             self._browser = None
+            self._connected = trio.Event()
             self._pool.signal(ChromiumDown(address=self.ref.address))
 
     async def _adopt(self, browser: Browser) -> None:
+        """Take over what is ours, and close the rest: half made or half closed when it was cut.
+
+        Raises:
+            PageError: this connection is lost too; what was not adopted yet stays ours.
+        """
+        there = await browser.context_ids()
         for context_id in tuple(self._mine):
-            try:
-                self._keep(await browser.adopt_context(context_id))
-            except PageError:
+            context = await self._adopted(browser, context_id) if context_id in there else None
+            if context is None:
                 self._forget(context_id)
+            elif context_id in self._mine:  # else it was closed meanwhile
+                self._keep(context)
+        for context_id in there:
+            if context_id not in self._mine:
+                await browser.close_context(context_id)
+
+    async def _adopted(self, browser: Browser, context_id: str) -> Context | None:
+        try:
+            return await browser.adopt_context(context_id)
+        except PageError:
+            await browser.ping()  # raises when it is the connection that has gone, not the page
+            return None
 
     async def _watch_pulse(self, browser: Browser) -> None:
         """Kill a Chromium that does not answer twice in a row: it is frozen."""

@@ -31,6 +31,8 @@ class Process(msgspec.Struct, kw_only=True):
         opening: contexts that have been asked for and are not there yet.
         contexts: those that are there, in order of their making.
         served: how many it has ever been asked for.
+        proven: it has opened one.
+        failing: it could not open one.
         born_at: on trio's clock.
     """
 
@@ -39,6 +41,8 @@ class Process(msgspec.Struct, kw_only=True):
     up: bool = False
     opening: int = 0
     served: int = 0
+    proven: bool = False
+    failing: bool = False
     contexts: dict[str, None] = msgspec.field(default_factory=dict)
 
     @property
@@ -55,7 +59,7 @@ class Placement:
     def retiring(self, process: Process, now: float) -> bool:
         """Tell whether it takes no new contexts any more."""
         settings = self.settings
-        worn = process.served >= settings.recycle_contexts
+        worn = process.failing or process.served >= settings.recycle_contexts
         return worn or now - process.born_at >= settings.recycle_s
 
     def choose(self, processes: Iterable[Process], now: float) -> Process | None:
@@ -63,27 +67,42 @@ class Placement:
         candidates = [it for it in self._open(processes, now) if it.up]
         return max(candidates, key=lambda it: it.load, default=None)
 
-    def launches(self, processes: Iterable[Process], wanted: int, now: float) -> int:
-        """How many more to launch so that `wanted` contexts find room."""
-        room = sum(self.settings.per_process - it.load for it in self._open(processes, now))
-        return max(0, -(-(wanted - room) // self.settings.per_process))
+    def room(self, processes: Iterable[Process], now: float) -> int:
+        """How many more contexts the processes can take, once those that start are up."""
+        return sum(self.settings.per_process - it.load for it in self._open(processes, now))
 
-    def wants_spare(self, processes: Iterable[Process], taken: int, now: float) -> bool:
-        """Tell whether a warm context should be kept, beside `taken` ones.
+    def launches(self, contexts: int) -> int:
+        """How many processes to launch for contexts that find no room."""
+        return max(0, -(-contexts // self.settings.per_process))
+
+    def wants_spare(
+        self, processes: Iterable[Process], *, used: int, waiting: int, now: float
+    ) -> bool:
+        """Tell whether a warm context should be kept.
 
         At full capacity only where a Chromium has room anyway: none is launched for it.
-        """
-        return taken < self.settings.capacity or any(self._open(processes, now))
 
-    def superfluous(self, processes: Iterable[Process], now: float) -> list[Process]:
-        """Return the empty processes that can go: worn out, or more than one with room."""
+        Args:
+            used: contexts that are taken or wanted.
+            waiting: those among the wanted that no process has been asked for yet.
+        """
+        return used < self.settings.capacity or self.room(processes, now) > waiting
+
+    def superfluous(
+        self, processes: Iterable[Process], *, spare: bool, now: float
+    ) -> list[Process]:
+        """Return the empty processes that can go: worn out, or not needed for the next context.
+
+        Args:
+            spare: the next context is there already.
+        """
         found: list[Process] = []
-        open_ones = 0
+        provided = spare
         for process in sorted(processes, key=lambda it: -it.load):
             is_open = process in self._open([process], now)
-            if process.up and not process.load and (not is_open or open_ones):
+            if process.up and not process.load and (not is_open or provided):
                 found.append(process)
-            open_ones += is_open
+            provided |= is_open
         return found
 
     def _open(self, processes: Iterable[Process], now: float) -> list[Process]:

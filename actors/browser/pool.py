@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import trio
@@ -24,52 +24,19 @@ from actors.browser.chromium_actor import (
     OpenContext,
 )
 from actors.browser.errors import BrowserUnavailable
+from actors.browser.launching import Launching
 from actors.browser.placement import Placement, PlacementSettings, Process
-from engine import DEFERRED, Actor, ActorEnded, ActorRef, Reply, Supervisor
+from actors.browser.pool_messages import (
+    AskPoolStatistics,
+    ContextLost,
+    PoolStatistics,
+    RegainContext,
+    ReturnContext,
+    TakeContext,
+)
+from engine import DEFERRED, Actor, ActorEnded, ActorRef, Reply, StopReason, Supervisor
 
-_RETRY_S: Final = 1.0
-_RETRY_MAX_S: Final = 60.0
-_LAUNCH_TRIES: Final = 2
-
-
-class TakeContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask for a fresh context; answered with its id once it is there.
-
-    `owner` hears `ContextLost` when the connection to it is lost, for as long as it has it.
-    """
-
-    owner: ActorRef
-
-
-class ReturnContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signal: it is not needed any more, whatever state it is in."""
-
-    context_id: str
-
-
-class RegainContext(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask, after `ContextLost`, whether it is there again; waits while that is not known."""
-
-    context_id: str
-
-
-class ContextLost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signalled to the owner: the connection to the context is lost, perhaps its Chromium too."""
-
-    context_id: str
-
-
-class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What the pool has: processes, contexts in use, whether a warm one waits."""
-
-    processes: int
-    contexts: int
-    spare: bool
-    waiting: int
-
-
-class AskPoolStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask for `PoolStatistics`."""
+_ADDRESS_BITS: Final = 48
 
 
 class _Gone(msgspec.Struct, frozen=True):
@@ -80,12 +47,9 @@ class _Retry(msgspec.Struct, frozen=True):
     pass
 
 
-class _Taker:
-    __slots__ = ("owner", "reply")
-
-    def __init__(self, reply: Reply, owner: ActorRef) -> None:
-        self.reply = reply
-        self.owner = owner
+class _Taker(NamedTuple):
+    reply: Reply
+    owner: ActorRef
 
 
 Launch = Callable[[ActorRef], ChromiumActor]
@@ -113,13 +77,16 @@ class BrowserPool(Actor):
         self._spare: str | None = None
         self._takers: dict[int, _Taker] = {}
         self._regainers: dict[str, deque[Reply]] = {}
-        self._launched = 0
         self._taken = 0
-        self._failed_launches = 0
-        self._held_back = False  # no launch before the retry timer
+        self._launching = Launching()
 
     async def on_start(self) -> None:
         self._supply()
+
+    async def on_stop(self, reason: StopReason) -> None:
+        # Without their pool nobody could use them, and nobody would end them.
+        for ref in self._refs.values():
+            self._supervisor.stop_soon(ref)
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -134,7 +101,7 @@ class BrowserPool(Actor):
             case _Gone():
                 self._takers.pop(message.number, None)
             case _Retry():
-                self._held_back = False
+                self._launching.retry()
             case ActorEnded():
                 # Its `ChromiumGone` came before, unless it crashed.
                 self._process_gone(message.address, "crashed")
@@ -190,13 +157,15 @@ class BrowserPool(Actor):
     # -- processes -----------------------------------------------------------------------------
 
     def _process_up(self, message: ChromiumUp) -> None:
-        process = self._processes[message.address]
+        process = self._processes.get(message.address)
+        if process is None:
+            return
         process.up = True
-        self._failed_launches = 0
         for context_id in tuple(process.contexts):
             there = context_id in message.context_ids
             if not there:
                 self._drop(context_id)
+                self._owners.pop(context_id, None)
             self._answer_regainers(context_id, there=there)
 
     def _process_down(self, address: str) -> None:
@@ -214,25 +183,20 @@ class BrowserPool(Actor):
         process = self._processes.get(address)
         if process is None:
             return
-        never_served = not process.served
         self._process_down(address)
         for context_id in tuple(process.contexts):
             self._drop(context_id)
             self._owners.pop(context_id, None)
             self._answer_regainers(context_id, there=False)
         del self._processes[address], self._refs[address]
-        if never_served:
-            self._launch_failed(cause)
+        if not process.proven and not process.failing:
+            self._hold_back(cause)
 
-    def _launch_failed(self, cause: str) -> None:
-        self._failed_launches += 1
-        delay_s = min(_RETRY_S * 2 ** (self._failed_launches - 1), _RETRY_MAX_S)
-        self._held_back = True
-        self.set_timer("retry", delay_s, _Retry())
-        if self._failed_launches >= _LAUNCH_TRIES:
-            for taker in self._takers.values():
-                taker.reply.refuse(BrowserUnavailable(cause))
-            self._takers.clear()
+    def _hold_back(self, cause: str) -> None:
+        """A new Chromium was of no use: launch the next one only after a while."""
+        delay_s = self._launching.failed(cause)
+        if delay_s is not None:
+            self.set_timer("retry", delay_s, _Retry())
 
     # -- contexts ------------------------------------------------------------------------------
 
@@ -241,6 +205,8 @@ class BrowserPool(Actor):
         if process is None:
             return
         process.opening -= 1
+        process.proven = True
+        self._launching.worked()
         context_id = message.context_id
         process.contexts[context_id] = None
         self._homes[context_id] = message.address
@@ -256,8 +222,12 @@ class BrowserPool(Actor):
 
     def _context_failed(self, message: ContextFailed) -> None:
         process = self._processes.get(message.address)
-        if process is not None:
-            process.opening -= 1
+        if process is None:
+            return
+        process.opening -= 1
+        if not process.proven and not process.failing:
+            self._hold_back(message.cause)
+        process.failing = True
 
     def _drop(self, context_id: str) -> str | None:
         """Take a context out of the tables; returns the process that had it."""
@@ -278,9 +248,11 @@ class BrowserPool(Actor):
         """Ask for the contexts that are wanted, and for the processes that they need."""
         now = trio.current_time()
         processes = self._processes.values()
-        wanted = len(self._takers) - sum(process.opening for process in processes)
-        if self._spare is None:
-            wanted += self._placement.wants_spare(processes, len(self._owners), now)
+        waiting = len(self._takers) - sum(process.opening for process in processes)
+        spare = self._spare is None and self._placement.wants_spare(
+            processes, used=len(self._owners) + len(self._takers), waiting=waiting, now=now
+        )
+        wanted = waiting + spare
         while wanted > 0:
             process = self._placement.choose(processes, now)
             if process is None:
@@ -289,15 +261,25 @@ class BrowserPool(Actor):
             process.served += 1
             self._refs[process.address].signal(OpenContext())
             wanted -= 1
-        if wanted > 0 and not self._held_back:
-            for _ in range(self._placement.launches(processes, wanted, now)):
+        homeless = wanted - self._placement.room(processes, now)
+        if self._launching.hopeless:
+            self._refuse_newest(homeless - spare)
+        elif not self._launching.held_back:
+            for _ in range(self._placement.launches(homeless)):
                 self._launch_one(now)
-        for process in self._placement.superfluous(processes, now):
+        for process in self._placement.superfluous(
+            processes, spare=self._spare is not None, now=now
+        ):
             self._retire(process)
 
+    def _refuse_newest(self, takers: int) -> None:
+        for _ in range(takers):
+            _, taker = self._takers.popitem()
+            taker.reply.refuse(BrowserUnavailable(self._launching.cause))
+
     def _launch_one(self, now: float) -> None:
-        self._launched += 1
-        address = f"chromium/{self._launched}"
+        # Never the address of another one: a restarted pool still hears of its predecessor's.
+        address = f"chromium/{self._supervisor.clock.random_bits(_ADDRESS_BITS):012x}"
         self._processes[address] = Process(address=address, born_at=now)
         pool = self.ref
         self._refs[address] = self._supervisor.spawn(
