@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from actors.browser.session import Operate
-    from engine import Reply
+import msgspec
+
+from actors.browser.messages import RunOperation
+from engine import Reply
+
+
+class Operate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An operation under a lease; answered with `OperationDone`."""
+
+    call: RunOperation
+    token: int
+    is_new: bool
 
 
 class Step(Enum):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import trio
 
+from actors.browser.agenda import Operate
 from actors.browser.errors import (
     BrowserCrashed,
-    BrowserSessionError,
     CapacityExhausted,
     SessionClosed,
     SessionNotFound,
@@ -29,8 +28,9 @@ from actors.browser.messages import (
     Status,
 )
 from actors.browser.portals.portal import Credentials
-from actors.browser.session import BrowserSession, Operate, SessionReport
-from actors.browser.work import Equipment
+from actors.browser.report import SessionReport
+from actors.browser.session import BrowserSession
+from actors.browser.work import Equipment, again
 from engine import ActorRef, Clock, DomainError, Supervisor
 from engine.admission import AdmissionSettings, Entry, Grant, Refuse, Why
 from engine.registry import Registry
@@ -141,7 +141,9 @@ class BrowserRegistry(Registry):
 
     def _key(self, credentials: Credentials) -> str:
         """Return the key of reuse: user name *and* password, and not to be guessed from outside."""
-        parts = (credentials.username.encode(), credentials.password.encode())
+        texts = (credentials.username, credentials.password)
+        # A lone surrogate is no text, but must not end the registry either.
+        parts = [text.encode("utf-8", "surrogatepass") for text in texts]
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
@@ -192,18 +194,9 @@ class BrowserRegistry(Registry):
                 return again(refusal.error)
 
     def crash_error(self) -> DomainError:
+        if self.sessions.statistics().stopping:
+            return SessionClosed("the server is stopping")
         return BrowserCrashed("the session ended")
 
     def session_gone(self, session_id: str) -> None:
         self._shown.pop(session_id, None)
-
-
-def again(error: DomainError | None) -> DomainError:
-    """Return a fresh copy of an error that several callers are told.
-
-    One exception object raised in many tasks would collect all their tracebacks.
-    """
-    if isinstance(error, BrowserSessionError):
-        copy: Mapping[str, Any] = error.fields
-        return type(error)(error.details, **copy)
-    return BrowserCrashed()

@@ -11,21 +11,21 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from actors.browser.agenda import Agenda, Call, Step
+from actors.browser.agenda import Agenda, Call, Operate, Step
 from actors.browser.errors import (
     AuthenticationFailed,
-    BrowserCrashed,
     BrowserSessionError,
-    LoginTimedOut,
+    BrowserUnavailable,
     OperationTimedOut,
-    PortalUnreachable,
     SessionClosed,
 )
-from actors.browser.messages import EndReason, OperationDone, RunOperation, Status
+from actors.browser.messages import EndReason, OperationDone
 from actors.browser.page import BrowserGone
-from actors.browser.pool import ContextLost
+from actors.browser.pool_messages import ContextLost
 from actors.browser.portals.portal import Credentials
-from actors.browser.work import Equipment, PageWork, told
+from actors.browser.report import STATUS, SessionReport
+from actors.browser.verdict import Verdict, verdict
+from actors.browser.work import Equipment, PageWork, again, told
 from engine import DEFERRED, Actor, ActorRef, Clock, JobEnded, StopReason
 from engine.registry import (
     LeaseLapsed,
@@ -39,38 +39,20 @@ from engine.registry import (
 REFUSAL_REMEMBERED_S: Final = 60.0
 """How long a refused pair of credentials is not tried again, so that no account gets locked."""
 
-_REFRESH_RETRY_S: Final = 30.0
-_FAILED_REFRESHES: Final = 3
-
-
-class Operate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An operation under a lease; answered with `OperationDone`."""
-
-    call: RunOperation
-    token: int
-    is_new: bool
-
-
-class SessionReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signalled to the registry whenever the session changes."""
-
-    id: str
-    status: Status
-    current_url: str
-    last_refresh: datetime | None
+_RETRY_S: Final = 30.0
+_MOST_FAILURES: Final = 3
 
 
 class _RefreshDue(msgspec.Struct, frozen=True):
     pass
 
 
-_STATUS: Final[dict[Step | None, Status]] = {
-    None: "live",
-    Step.LOG_IN: "starting",
-    Step.OPERATE: "in_use",
-    Step.REFRESH: "refreshing",
-    Step.RECOVER: "recovering",
-}
+class _CallerLeft(msgspec.Struct, frozen=True):
+    token: int
+
+
+class _Finish(msgspec.Struct, frozen=True):
+    """Sent to itself, behind what it was sent before: all that still gets its answer."""
 
 
 class BrowserSession(Actor):
@@ -99,8 +81,10 @@ class BrowserSession(Actor):
         self._registry = registry
         self._clock = clock
         self._agenda = Agenda()
+        self._ended: BrowserSessionError | None = None  # why, once it ends by itself
         self._last_refresh: datetime | None = None
-        self._failed_refreshes = 0
+        self._failures = 0  # to keep the login alive, in a row
+        self._retry_is_set = False
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -111,9 +95,9 @@ class BrowserSession(Actor):
     def handle(self, message: Any) -> Any:
         match message:
             case Operate():
-                self._agenda.calls.append(Call(message, self.defer()))
-                self._go_on()
-                return DEFERRED
+                return self._enqueue(message)
+            case _CallerLeft():
+                self._withdraw(message.token)
             case LeaseReleased():
                 self._registry.signal(message)
             case LeaseLapsed():
@@ -121,41 +105,44 @@ class BrowserSession(Actor):
             case ContextLost():
                 self._context_lost(message.context_id)
             case _RefreshDue():
+                self._retry_is_set = False
                 self._agenda.refresh_due = True
                 self._go_on()
+            case _Finish():
+                self.stop()
             case _:
                 raise TypeError(f"{self.ref.address} does not know {message!r}")
         return None
 
     def handle_job_end(self, end: JobEnded) -> None:
         step, call = Step(end.name), self._agenda.done()
-        if end.error is not None and not isinstance(end.error, (BrowserSessionError, BrowserGone)):
-            raise end.error
-        error = SessionClosed() if end.cancelled else end.error
-        match step:
-            case Step.LOG_IN:
-                self._login_ended(error)
-            case Step.OPERATE:
-                assert call is not None  # noqa: S101 - the agenda pairs them
-                self._operation_ended(call, end.value, error)
-            case Step.REFRESH:
-                self._refresh_ended(error)
-            case Step.RECOVER:
-                self._recovery_ended(error)
-            case _:
-                assert_never(step)
+        error = end.error
+        if error is not None and not isinstance(error, (BrowserSessionError, BrowserGone)):
+            raise error
+        if end.cancelled:  # by a stop, or by a lease that has lapsed
+            error = SessionClosed() if self.stopping else OperationTimedOut()
+        if self._work.lost:
+            self._agenda.recovery_due = True
+        if step is Step.LOG_IN:
+            self._login_ended(error)
+        else:
+            if call is not None:
+                self._settle(call, end.value if error is None else told(error))
+            self._follow(verdict(step, error), error)
         self._go_on()
 
     async def on_stop(self, reason: StopReason) -> None:
-        for call in self._agenda.calls:
-            self._settle(call, SessionClosed())
-        self._agenda.calls.clear()
+        self._refuse_all(SessionClosed())
         self._work.give_back()
+        if reason == "stopped":
+            # News to the registry only when the server stops.
+            stopping = SessionClosed("the server is stopping")
+            self._registry.signal(SessionEnding(id=self._id, reason="closed", error=stopping))
 
     # -- steps ---------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        if not self.stopping:
+        if not self.stopping and self._ended is None:
             self._drop_unawaited()
             step = self._agenda.next_step()
             if step is not None:
@@ -163,20 +150,13 @@ class BrowserSession(Actor):
         self._report()
 
     def _begin(self, step: Step) -> None:
-        match step:
-            case Step.LOG_IN:
-                self.start_job(step.value, self._work.log_in)
-            case Step.RECOVER:
-                self.start_job(step.value, self._work.recover)
-            case Step.REFRESH:
-                self.start_job(step.value, self._work.refresh)
-            case Step.OPERATE:
-                call = self._agenda.call
-                assert call is not None  # noqa: S101 - the agenda pairs them
-                self._registry.signal(LeaseRenewed(token=call.message.token))
-                self.start_job(step.value, self._operate, call.message)
-            case _:
-                assert_never(step)
+        call, work = self._agenda.call, self._work
+        if call is not None:
+            self._registry.signal(LeaseRenewed(token=call.message.token))
+            self.start_job(step.value, self._operate, call.message)
+            return
+        jobs = {Step.LOG_IN: work.log_in, Step.RECOVER: work.recover, Step.REFRESH: work.refresh}
+        self.start_job(step.value, jobs[step])
 
     async def _operate(self, message: Operate) -> OperationDone:
         """Run the operation, and keep the debug bundle that was asked for either way."""
@@ -207,54 +187,70 @@ class BrowserSession(Actor):
             self._registry.signal(failed)
             self.stop()
 
-    def _operation_ended(self, call: Call, answer: Any, error: Exception | None) -> None:
-        if isinstance(error, (BrowserCrashed, OperationTimedOut)):
-            self._agenda.recovery_due = True
-        self._settle(call, error if error is not None else answer)
+    def _follow(self, found: Verdict, error: Exception | None) -> None:
+        """Do what a step's end asks for."""
+        match found:
+            case Verdict.GO_ON:
+                pass
+            case Verdict.FRESH:
+                self._refreshed()
+            case Verdict.RECOVER:
+                self._agenda.recovery_due = True
+            case Verdict.REFRESH:
+                self._agenda.refresh_due = True
+            case Verdict.TRY_LATER:
+                self._try_later(told(error))
+            case Verdict.LOGIN_LOST:
+                self._end("login_lost", told(error))
+            case Verdict.CRASHED:
+                self._end("crashed", told(error))
+            case _:
+                assert_never(found)
 
-    def _refresh_ended(self, error: Exception | None) -> None:
-        if error is None:
-            self._refreshed()
-        elif isinstance(error, BrowserGone):
-            self._agenda.recovery_due = True
-        elif isinstance(error, (PortalUnreachable, LoginTimedOut)):
-            self._refresh_failed(error)
-        else:
-            self._end("login_lost", error)
-
-    def _refresh_failed(self, error: Exception) -> None:
-        """A portal that is down for a moment costs nobody a login: only the third time ends it."""
-        self._failed_refreshes += 1
-        if self._failed_refreshes >= _FAILED_REFRESHES:
-            self._end("login_lost", error)
-        else:
-            interval_s = self._equipment.settings.refresh_interval_s
-            self.set_timer("refresh", min(_REFRESH_RETRY_S, interval_s), _RefreshDue())
-
-    def _recovery_ended(self, error: Exception | None) -> None:
-        if error is None:
-            self._refreshed()
-        elif isinstance(error, (PortalUnreachable, LoginTimedOut)):
-            # The page is back, its portal is not: operations say so until a refresh succeeds.
-            self._refresh_failed(error)
-        elif isinstance(error, AuthenticationFailed):
-            self._end("login_lost", error)
-        else:
-            self._end("crashed", error)
+    def _try_later(self, error: BrowserSessionError) -> None:
+        """What is down for a moment costs nobody a login: only the third time ends it."""
+        if self._work.context_id is None:
+            self._refuse_all(error)  # they have waited for the page
+        if self._retry_is_set:
+            return  # an operation has asked in between: that was no try of its own
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES:
+            self._end("crashed" if isinstance(error, BrowserUnavailable) else "login_lost", error)
+            return
+        self._retry_is_set = True
+        interval_s = self._equipment.settings.refresh_interval_s
+        self.set_timer("refresh", min(_RETRY_S, interval_s), _RefreshDue())
 
     def _refreshed(self) -> None:
-        self._failed_refreshes = 0
+        self._failures = 0
+        self._retry_is_set = False
         self._last_refresh = self._clock.now()
         self.set_timer("refresh", self._equipment.settings.refresh_interval_s, _RefreshDue())
 
     # -- what comes in between -----------------------------------------------------------------
 
+    def _enqueue(self, message: Operate) -> Any:
+        if self._ended is not None:
+            raise again(self._ended)
+        reply = self.defer(on_gone=_CallerLeft(message.token))
+        self._agenda.calls.append(Call(message, reply))
+        if self._agenda.running is None and self._work.context_id is None:
+            self._agenda.recovery_due = True  # the last one failed; perhaps it works by now
+        self._go_on()
+        return DEFERRED
+
+    def _withdraw(self, token: int) -> None:
+        call = self._agenda.withdraw(token)
+        if call is not None:
+            self._settle(call, SessionClosed())
+
     def _context_lost(self, context_id: str) -> None:
-        # A login and a recovery notice by themselves, and take another context.
-        busy = self._agenda.running in {Step.LOG_IN, Step.RECOVER}
-        if context_id == self._work.context_id and not busy:
-            self._agenda.recovery_due = True
-            self._go_on()
+        if context_id == self._work.context_id:
+            self._work.lost = True
+            # A login and a recovery notice by themselves, and take another context.
+            if self._agenda.running not in {Step.LOG_IN, Step.RECOVER}:
+                self._agenda.recovery_due = True
+                self._go_on()
 
     def _lapse(self, token: int) -> None:
         call = self._agenda.withdraw(token)
@@ -264,29 +260,36 @@ class BrowserSession(Actor):
             self.cancel_job(Step.OPERATE.value)
 
     def _drop_unawaited(self) -> None:
-        """An operation that has not begun is not begun for a caller that has gone."""
+        """An operation is not begun for a caller that has left in this very moment."""
         calls = self._agenda.calls
         while calls and not calls[0].reply.awaited:
             self._settle(calls.popleft(), SessionClosed())
 
-    def _settle(self, call: Call, result: Any) -> None:
-        if isinstance(result, Exception):
-            call.reply.refuse(told(result))
+    def _settle(self, call: Call, result: OperationDone | BrowserSessionError) -> None:
+        if isinstance(result, BrowserSessionError):
+            call.reply.refuse(result)
         else:
             call.reply.answer(result)
         self._registry.signal(LeaseReleased(token=call.message.token))
 
-    def _end(self, reason: EndReason, error: Exception) -> None:
-        if not self.stopping:
-            ending = SessionEnding(id=self._id, reason=reason, error=told(error))
-            self._registry.signal(ending)
-            self.stop()
+    def _refuse_all(self, error: BrowserSessionError) -> None:
+        for call in self._agenda.calls:
+            self._settle(call, again(error))
+        self._agenda.calls.clear()
+
+    def _end(self, reason: EndReason, error: BrowserSessionError) -> None:
+        if not self.stopping and self._ended is None:
+            # What one caller was told beside it (its bundle) is nobody else's.
+            self._ended = type(error)(error.details, session_id=self._id)
+            self._registry.signal(SessionEnding(id=self._id, reason=reason, error=self._ended))
+            self._refuse_all(self._ended)
+            self.ref.signal(_Finish())
 
     def _report(self) -> None:
         self._registry.signal(
             SessionReport(
                 id=self._id,
-                status=_STATUS[self._agenda.running],
+                status=STATUS[self._agenda.running],
                 current_url=self._work.current_url,
                 last_refresh=self._last_refresh,
             )

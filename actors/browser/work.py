@@ -6,7 +6,7 @@ await. What it learns it keeps here; what it returns or raises is the session's 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,23 +19,25 @@ from actors.browser.chromium_actor import OpenContexts
 from actors.browser.errors import (
     BrowserCrashed,
     BrowserSessionError,
+    BrowserUnavailable,
     LoginLost,
     LoginTimedOut,
     OperationFailed,
     OperationTimedOut,
     PortalUnreachable,
 )
-from actors.browser.page import BrowserGone, BrowserState, Context, PageError
-from actors.browser.pool import RegainContext, ReturnContext, TakeContext
+from actors.browser.page import BrowserGone, BrowserState, Context, Page, PageError
+from actors.browser.pool_messages import RegainContext, ReturnContext, TakeContext
 from actors.browser.portals.portal import CaptchaSolver, Credentials, Operation, Portal
 from actors.browser.settings import BrowserSettings
-from engine import ActorRef
+from engine import ActorRef, AskError, DeliveryError, DomainError
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _TAKE_TIMEOUT_S: Final = 60.0
 _REGAIN_TIMEOUT_S: Final = 15.0
 _SAVE_TIMEOUT_S: Final = 5.0
 _GONE_TRIES: Final = 3
+_GONE_PAUSE_S: Final = 0.2
 
 
 class Equipment(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,10 @@ class PageWork:
         equipment: what all sessions share.
         credentials: whose login this is.
         owner: the session, which hears when its context is lost.
+
+    Attributes:
+        context_id: the context it has, if any.
+        lost: the owner has heard that the connection to that context is gone.
     """
 
     def __init__(self, equipment: Equipment, credentials: Credentials, owner: ActorRef) -> None:
@@ -66,6 +72,7 @@ class PageWork:
         self._owner = owner
         self._saved: BrowserState | None = None
         self.context_id: str | None = None
+        self.lost = False
 
     @property
     def current_url(self) -> str:
@@ -80,6 +87,7 @@ class PageWork:
         if self.context_id is not None:
             self._equipment.pool.signal(ReturnContext(context_id=self.context_id))
             self.context_id = None
+            self.lost = False
 
     # -- the jobs ------------------------------------------------------------------------------
 
@@ -99,7 +107,8 @@ class PageWork:
         """Run one operation, logging in again when the portal has forgotten the login.
 
         Raises:
-            BrowserSessionError: what the caller is told; `BrowserCrashed` when the page is lost.
+            BrowserSessionError: what the caller is told; `BrowserCrashed` when the page is lost,
+                `AuthenticationFailed` when the portal does not take the credentials any more.
         """
         run = self._equipment.operations[name].run
         try:
@@ -130,10 +139,17 @@ class PageWork:
                 await self._ensure_login(self._context())
         except trio.TooSlowError:
             raise LoginTimedOut from None
+        except BrowserGone:
+            raise
+        except PageError as error:
+            raise PortalUnreachable(str(error)) from error
         await self._save()
 
     async def recover(self) -> None:
         """Get the page back: the same one if it lives, else its state in another Chromium.
+
+        When that fails the page is given up: nobody knows what it shows, or whether it ever answers
+        again. What comes next begins with another one.
 
         Raises:
             BrowserSessionError: why it cannot be done.
@@ -142,18 +158,25 @@ class PageWork:
             with trio.fail_after(self._equipment.settings.login_timeout_s + _TAKE_TIMEOUT_S):
                 await self._through_crashes(self._reopen)
         except trio.TooSlowError:
+            self.give_back()
             raise LoginTimedOut from None
+        except BrowserSessionError:
+            self.give_back()
+            raise
         await self._save()
 
     async def bundle(self, outcome: str) -> str | None:
-        """Keep a screenshot, the HTML and the page's journal; returns the bundle's name."""
+        """Keep the page's journal, and its screenshot and HTML if it still gives them.
+
+        Returns the bundle's name; None when the disk does not take it.
+        """
+        context = self._equipment.contexts.get(self.context_id or "")
+        page = None if context is None else context.page
+        log = "\n".join((*(() if page is None else page.journal), outcome))
+        html, png = await _portrait(page)
         try:
-            with trio.fail_after(_SAVE_TIMEOUT_S):
-                page = self._context().page
-                png, html = await page.screenshot(), await page.html()
-                log = "\n".join((*page.journal, outcome))
-                return await self._equipment.bundles.write(png=png, html=html, log=log)
-        except (PageError, OSError, trio.TooSlowError) as error:
+            return await self._equipment.bundles.write(png=png, html=html, log=log)
+        except OSError as error:
             _LOG.warning("no debug bundle", actor=self._owner.address, cause=str(error))
             return None
 
@@ -168,10 +191,13 @@ class PageWork:
     async def _take(self) -> Context:
         self.give_back()
         take = TakeContext(owner=self._owner)
-        self.context_id = await self._equipment.pool.ask(take, timeout_s=_TAKE_TIMEOUT_S)
+        try:
+            self.context_id = await self._equipment.pool.ask(take, timeout_s=_TAKE_TIMEOUT_S)
+        except (AskError, DeliveryError) as error:
+            raise BrowserUnavailable(str(error)) from error
         return self._context()
 
-    async def _through_crashes(self, work: Callable[[], Any]) -> None:
+    async def _through_crashes(self, work: Callable[[], Awaitable[None]]) -> None:
         """Begin again when Chromium goes away under the work, a few times."""
         for attempt in range(1, _GONE_TRIES + 1):
             try:
@@ -183,6 +209,10 @@ class PageWork:
                 raise PortalUnreachable(str(error)) from error
             else:
                 return
+            if attempt == _GONE_TRIES - 1:
+                self.give_back()  # the last try gets a context of its own
+            # The pool hears of it a moment after the page does; until then it knows no better one.
+            await trio.sleep(_GONE_PAUSE_S)
 
     async def _log_in_anew(self) -> None:
         context = await self._take()
@@ -198,19 +228,21 @@ class PageWork:
             context = await self._take()
             if self._saved is not None:
                 await context.restore(self._saved)
-        try:
-            await self._ensure_login(context)
-        except BrowserGone:
-            self.give_back()
-            raise
+        await self._ensure_login(context)
 
     async def _regain(self) -> Context | None:
         """A dropped socket is reattached: then the context is there, with its page."""
         if self.context_id is None:
             return None
         regain = RegainContext(context_id=self.context_id)
-        there = await self._equipment.pool.ask(regain, timeout_s=_REGAIN_TIMEOUT_S)
-        return self._equipment.contexts.get(self.context_id) if there else None
+        try:
+            there = await self._equipment.pool.ask(regain, timeout_s=_REGAIN_TIMEOUT_S)
+        except (AskError, DeliveryError):
+            return None  # whatever became of it, another one serves as well
+        if not there:
+            return None
+        self.lost = False
+        return self._equipment.contexts.get(self.context_id)
 
     async def _ensure_login(self, context: Context) -> None:
         portal = self._equipment.portal
@@ -225,8 +257,28 @@ class PageWork:
                 self._saved = await self._context().save()
 
 
-def told(error: Exception) -> BrowserSessionError:
+async def _portrait(page: Page | None) -> tuple[str | None, bytes | None]:
+    """Return HTML and screenshot; None for what the page does not give (any more)."""
+    html, png = None, None
+    if page is not None:
+        with suppress(PageError), trio.move_on_after(_SAVE_TIMEOUT_S):
+            html = await page.html()
+            png = await page.screenshot()
+    return html, png
+
+
+def told(error: Exception | None) -> BrowserSessionError:
     """Return what callers are told of an error that ended a step."""
     if isinstance(error, BrowserSessionError):
         return error
-    return BrowserCrashed(str(error))
+    return BrowserCrashed(None if error is None else str(error))
+
+
+def again(error: DomainError | None) -> BrowserSessionError:
+    """Return a fresh copy of an error that several callers are told.
+
+    One exception object raised in many tasks would collect all their tracebacks.
+    """
+    if isinstance(error, BrowserSessionError):
+        return type(error)(error.details, **error.fields)
+    return BrowserCrashed()

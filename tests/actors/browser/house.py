@@ -1,0 +1,292 @@
+"""The family of browser sessions in virtual time: everything of ours is real, the rest is fake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from actors.browser.bundles import DebugBundles
+from actors.browser.chromium_actor import ChromiumActor, OpenContexts
+from actors.browser.messages import (
+    CloseSession,
+    GetSession,
+    ListSessions,
+    OperationDone,
+    RunOperation,
+    SessionGranted,
+    SessionList,
+    SessionView,
+)
+from actors.browser.placement import PlacementSettings
+from actors.browser.pool import BrowserPool
+from actors.browser.pool_messages import AskPoolStatistics, PoolStatistics
+from actors.browser.portals.portal import Credentials, operations_of
+from actors.browser.registry import BrowserRegistry
+from actors.browser.settings import BrowserSettings
+from actors.browser.work import Equipment
+from engine import ActorPolicy, ActorRef, Restart, SeededClock, Supervisor, open_supervisor
+from tests.actors.browser.fakes import OPTIONS, FakeCaptcha, Machine, PaperPortal, Site, Task
+
+PATIENCE_S = 1e6
+_PERMANENT = ActorPolicy(restart=Restart.PERMANENT)
+
+
+def credentials(number: int = 1, password: str | None = None) -> Credentials:
+    return Credentials(
+        username=f"driver-{number}",
+        password=f"harbor-{number}" if password is None else password,
+        captcha_api_key="key",
+    )
+
+
+class Caller:
+    """Somebody who has asked, and may leave."""
+
+    def __init__(self, ref: ActorRef, message: Any) -> None:
+        self.answer: Any = None
+        self.error: Exception | None = None
+        self.ended_at: float | None = None
+        self.over = trio.Event()
+        self._ref = ref
+        self._message = message
+        self._scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        with self._scope:
+            try:
+                self.answer = await self._ref.ask(self._message, timeout_s=PATIENCE_S)
+            except Exception as error:
+                self.error = error
+            self.ended_at = trio.current_time()
+        self.over.set()
+
+    @property
+    def ended(self) -> bool:
+        return self.over.is_set()
+
+    async def leave(self) -> None:
+        self._scope.cancel()
+        await self.over.wait()
+
+    async def outcome(self) -> Any:
+        """Wait for the answer; raises what the caller was told."""
+        await self.over.wait()
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+
+class House:
+    """The family, and what stands around it."""
+
+    def __init__(
+        self,
+        *,
+        machine: Machine,
+        site: Site,
+        nursery: trio.Nursery,
+        equipment: Equipment,
+        registry: ActorRef,
+        sessions: Supervisor,
+        clock: SeededClock,
+    ) -> None:
+        self.machine = machine
+        self.site = site
+        self.equipment = equipment
+        self.registry = registry
+        self.sessions = sessions
+        self.clock = clock
+        self.callers: list[Caller] = []
+        self._nursery = nursery
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def start_soon(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something beside the test that may outlast the family."""
+        self._nursery.start_soon(work)
+
+    def ask_soon(self, message: Any, *, of: ActorRef | None = None) -> Caller:
+        caller = Caller(of or self.registry, message)
+        self.callers.append(caller)
+        self._nursery.start_soon(caller.run)
+        return caller
+
+    def get_soon(self, number: int = 1, password: str | None = None) -> Caller:
+        return self.ask_soon(GetSession(credentials=credentials(number, password)))
+
+    async def get(self, number: int = 1, password: str | None = None) -> SessionGranted:
+        granted = await self.get_soon(number, password).outcome()
+        assert isinstance(granted, SessionGranted)
+        return granted
+
+    def run_soon(
+        self,
+        task: Task,
+        session_id: str | None = None,
+        *,
+        number: int | None = None,
+        debug: bool = False,
+    ) -> Caller:
+        return self.ask_soon(
+            RunOperation(
+                name="do_task",
+                request=task,
+                session_id=session_id,
+                credentials=None if number is None else credentials(number),
+                debug=debug,
+            )
+        )
+
+    async def run(self, task: Task, session_id: str | None = None, **how: Any) -> OperationDone:
+        done = await self.run_soon(task, session_id, **how).outcome()
+        assert isinstance(done, OperationDone)
+        return done
+
+    async def list(self) -> tuple[SessionView, ...]:
+        """The sessions; must come at once."""
+        before = trio.current_time()
+        found: SessionList = await self.registry.ask(ListSessions(), timeout_s=1.0)
+        assert trio.current_time() == before
+        return found.sessions
+
+    async def view(self, session_id: str) -> SessionView:
+        return next(view for view in await self.list() if view.session_id == session_id)
+
+    async def close(self, session_id: str) -> None:
+        """Close a session; must be answered at once."""
+        before = trio.current_time()
+        await self.registry.ask(CloseSession(session_id=session_id), timeout_s=1.0)
+        assert trio.current_time() == before
+
+    async def pool(self) -> PoolStatistics:
+        found = await self.equipment.pool.ask(AskPoolStatistics(), timeout_s=1.0)
+        assert isinstance(found, PoolStatistics)
+        return found
+
+    # -- looking -------------------------------------------------------------------------------
+
+    async def begun(self, name: str) -> None:
+        """Wait until an operation of this name has begun."""
+        while name not in self.site.begun:
+            await trio.sleep(0.01)
+
+    def kill(self, context_id: str | None = None) -> None:
+        """Kill one Chromium, or all."""
+        for chromium in tuple(self.machine.running.values()):
+            if context_id is None or context_id in chromium.profiles:
+                chromium.kill()
+
+    def drop(self) -> None:
+        """Cut all connections to Chromiums."""
+        for chromium in self.machine.running.values():
+            chromium.drop()
+
+    async def check_that_nothing_is_left(self) -> None:
+        """Heal all, close what is there, and look for what has been forgotten."""
+        self.machine.heal()
+        self.site.heal()
+        for view in await self.list():
+            await self.close(view.session_id)
+        await trio.sleep(300.0)
+        assert await self.list() == ()
+        await wait_all_tasks_blocked()
+        assert all(caller.ended for caller in self.callers)
+        assert await self.pool() == PoolStatistics(processes=1, contexts=0, spare=True, waiting=0)
+        assert len(self.machine.running) == 1
+        assert len(self.machine.contexts) == 1
+        assert len(self.equipment.contexts) == 1
+
+
+@asynccontextmanager
+async def open_house(
+    *,
+    drain_s: float = 0.0,
+    leaves: bool = True,
+    crashes: int = 0,
+    session_crashes: int = 0,
+    bundles: Path | None = None,
+    **changes: Any,
+) -> AsyncIterator[House]:
+    """Open the family for a test, and look for leaks when the test is done.
+
+    Args:
+        leaves: false for a test that is about ending the family while it is busy.
+        crashes: how often registry and pool are expected to crash.
+        session_crashes: how often sessions are.
+        bundles: where debug bundles go.
+        changes: settings.
+    """
+    settings = BrowserSettings(**changes)
+    machine, site, clock = Machine(), Site(), SeededClock(1)
+    contexts: OpenContexts = {}
+    async with trio.open_nursery() as nursery:
+        async with open_supervisor("browser", clock=clock) as outer:
+            pool = _spawn_pool(outer, settings, machine, contexts)
+            portal = PaperPortal(site)
+            equipment = Equipment(
+                settings=settings,
+                portal=portal,
+                operations=dict(operations_of(portal)),
+                captcha=lambda _: FakeCaptcha(site),
+                pool=pool,
+                contexts=contexts,
+                bundles=DebugBundles(bundles or Path("/nowhere"), clock),
+            )
+            async with open_supervisor(
+                "sessions", parent=outer, grace_s=drain_s, shutdown_timeout_s=drain_s + 8.0
+            ) as inner:
+                registry = outer.spawn(
+                    lambda: BrowserRegistry(equipment, sessions=inner, clock=clock),
+                    "registry/browser",
+                    policy=_PERMANENT,
+                )
+                house = House(
+                    machine=machine,
+                    site=site,
+                    nursery=nursery,
+                    equipment=equipment,
+                    registry=registry,
+                    sessions=inner,
+                    clock=clock,
+                )
+                yield house
+                if leaves:
+                    await house.check_that_nothing_is_left()
+            await wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
+        assert all(caller.ended for caller in house.callers)
+    assert machine.violations == []
+    assert machine.running == {}
+    assert contexts == {}
+    statistics = outer.statistics()
+    assert (statistics.actors, statistics.crashes) == (0, crashes)
+    statistics = inner.statistics()
+    assert (statistics.actors, statistics.crashes) == (0, session_crashes)
+
+
+def _spawn_pool(
+    supervisor: Supervisor, settings: BrowserSettings, machine: Machine, contexts: OpenContexts
+) -> ActorRef:
+    placement = PlacementSettings(
+        per_process=settings.sessions_per_process, capacity=settings.capacity
+    )
+
+    def launch(pool: ActorRef) -> ChromiumActor:
+        return ChromiumActor(
+            OPTIONS,
+            connect=machine.connect,
+            contexts=contexts,
+            pool=pool,
+            launcher=machine.launch,
+        )
+
+    return supervisor.spawn(
+        lambda: BrowserPool(placement, launch=launch, supervisor=supervisor),
+        "pool/browser",
+        policy=_PERMANENT,
+    )
