@@ -54,8 +54,8 @@ def decide_reply(state: Conversation, command: ReplyCommand, at: str) -> list[Co
         case StartReply():
             return _start(state, command.reply_id, at)
         case CancelReply():
-            reply_id = command.reply_id or next(iter(state.unfinished), None)
-            return [cancel(state, reply_id, at)] if reply_id in state.unfinished else []
+            meant = state.unfinished[:1] if command.reply_id is None else (command.reply_id,)
+            return [cancel(state, it, at) for it in meant if it in state.unfinished]
         case Recover():
             return [] if state.running is None else [_recover(state, state.running, command, at)]
         case AddText() | CompleteReply() | FailReply():
