@@ -22,7 +22,13 @@ class ChromiumContext:
         self._journal = Journal()
         self._windows: set[str] = set()
         self._popups_closed = 0
-        self._tab = Tab(wire, context_id, self._journal, on_attach=self._close_strays)
+        self._tab = Tab(
+            wire,
+            context_id,
+            self._journal,
+            on_attach=self._close_strays,
+            on_discard=self._windows.discard,
+        )
         self._page = ChromiumPage(wire, self._tab, self._journal)
 
     @property
@@ -39,7 +45,7 @@ class ChromiumContext:
 
     @property
     def dialogs_dismissed(self) -> int:
-        return self._tab.dialogs_dismissed
+        return self._tab.dialogs.dismissed
 
     async def save(self) -> BrowserState:
         with self._journal.step("save"):

@@ -16,13 +16,14 @@ from typing import Any, Final
 import trio
 
 from actors.browser.driver import scripts
+from actors.browser.driver.dialogs import Dialogs
 from actors.browser.driver.journal import Journal
 from actors.browser.driver.line import CALL_TIMEOUT_S, CommandRefused, Line
 from actors.browser.driver.outcome import Interrupted, as_script_failed, value_of
 from actors.browser.driver.wire import Wire
 from actors.browser.page import BrowserGone
 
-_TAKE_TIMEOUT_S: Final = 3.0
+_TAKE_TIMEOUT_S: Final = 2.0
 _SETTLE_TIMEOUT_S: Final = 2.0
 _RETRY_S: Final = 0.02
 # A script that computes longer is stopped, so that the page is usable after it.
@@ -48,12 +49,20 @@ class Tab:
 
     Args:
         on_attach: called when `target_id` has become known.
+        on_discard: called with the target of a tab that is about to be replaced.
     """
 
     def __init__(
-        self, wire: Wire, context_id: str, journal: Journal, *, on_attach: Callable[[], None]
+        self,
+        wire: Wire,
+        context_id: str,
+        journal: Journal,
+        *,
+        on_attach: Callable[[], None],
+        on_discard: Callable[[str], None],
     ) -> None:
         self._on_attach = on_attach
+        self._on_discard = on_discard
         self._wire = wire
         self._context_id = context_id
         self._journal = journal
@@ -62,7 +71,7 @@ class Tab:
         self._given_up: asyncio.Future[Any] | None = None  # a navigation that may still end
         self.target_id: str | None = None
         self.url = "about:blank"
-        self.dialogs_dismissed = 0
+        self.dialogs = Dialogs(journal)
 
     async def open(self) -> None:
         """Make a tab, in place of the one before."""
@@ -76,30 +85,39 @@ class Tab:
             raise
 
     async def take(self, target_id: str, url: str) -> None:
-        """Take over the tab of an earlier connection; one that is stuck is replaced."""
+        """Take over the tab of an earlier connection.
+
+        One that is stuck, on a dialog that opened while nobody was connected, say, is loaded again;
+        if that does not help, it is replaced by a new one.
+        """
         self.url = url
-        with trio.move_on_after(_TAKE_TIMEOUT_S):
-            await self._attach(target_id)
-            return
-        self._journal.note("the tab did not answer and was replaced")
+        for reload in (False, True):
+            with trio.move_on_after(_TAKE_TIMEOUT_S):
+                await self._attach(target_id, reload=reload)
+                return
+            self._journal.note("the tab did not answer")
+        self._journal.note("the tab was replaced")
         self._close(target_id)
         await self.open()
 
-    async def _attach(self, target_id: str) -> None:
+    async def _attach(self, target_id: str, *, reload: bool = False) -> None:
         self.target_id = target_id
         self._on_attach()
         line = await self._wire.attach(target_id)
+        self.dialogs.watch(line, target_id)
         line.on("Page.frameNavigated", self._navigated)
         line.on("Page.navigatedWithinDocument", self._navigated_within)
-        line.on("Page.javascriptDialogOpening", partial(self._dialog, line))
         line.on("Network.responseReceived", self._responded)
         line.on("Fetch.requestPaused", partial(self._requested, line))
+        if reload:
+            await line.call("Page.reload")
         await line.call_all(*_SETUP)
         # Only now: a tab whose set-up was cancelled would hang at its first dialog.
         self._line = line
 
     def _close(self, target_id: str) -> None:
         self.lost("the tab is being replaced")
+        self._on_discard(target_id)
         with suppress(BrowserGone):
             self._wire.browser.post("Target.closeTarget", {"targetId": target_id})
 
@@ -277,10 +295,3 @@ class Tab:
             line.post("Fetch.fulfillRequest", request | _BLANK_DOCUMENT)
         else:
             line.post("Fetch.failRequest", request | {"errorReason": "BlockedByClient"})
-
-    def _dialog(self, line: Line, params: dict[str, Any]) -> None:
-        # Refusing a beforeunload would keep the page from being left.
-        self.dialogs_dismissed += 1
-        self._journal.note(f"{params['type']} dialog dismissed")
-        accept = params["type"] == "beforeunload"
-        line.post("Page.handleJavaScriptDialog", {"accept": accept})

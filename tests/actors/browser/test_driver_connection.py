@@ -144,7 +144,28 @@ async def test_adopting_a_page_that_is_stuck_replaces_it(
     adopted = await browser.adopt_context(context.id)
     mock_clock.rate = 1
     assert await adopted.page.evaluate("() => 1 + 1") == 2
-    assert "the tab did not answer and was replaced" in adopted.page.journal[0]
+    assert "the tab was replaced" in adopted.page.journal[-2]
+    assert adopted.popups_closed == 0
+
+
+async def test_adopting_a_page_on_which_a_dialog_opened_meanwhile_loads_it_again(
+    browser: ChromiumBrowser, shared_chromium: Chromium, site: Site, mock_clock: MockClock
+) -> None:
+    site.pages["/"] = page("<p>home")
+    site.pages["/asked"] = page("")
+    mock_clock.rate = 1
+    async with connect(shared_chromium.endpoint) as earlier:
+        context = await earlier.open_context()
+        await context.page.goto(f"{site.url}/", timeout_s=5)
+        await context.page.evaluate("() => { sessionStorage.kept = 'yes' }")
+        nag = "() => { setTimeout(() => { fetch('/asked'); alert('nag'); }, 99) }"
+        await context.page.evaluate(nag)
+    await site.wait_asked("/asked")
+    mock_clock.rate = 2
+    adopted = await browser.adopt_context(context.id)
+    mock_clock.rate = 1
+    kept = await adopted.page.wait_until("() => sessionStorage.kept", timeout_s=5, what="it")
+    assert kept == "yes"
 
 
 async def test_where_nothing_listens_connecting_raises_browser_gone(

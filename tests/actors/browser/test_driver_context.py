@@ -193,6 +193,21 @@ async def test_a_dialog_while_a_page_loads_does_not_hold_the_navigation(
     assert context.dialogs_dismissed == 1
 
 
+async def test_dialogs_of_a_page_that_is_being_left_do_not_hold_the_navigation(
+    browser: ChromiumBrowser, site: Site
+) -> None:
+    # Some of them open when the next document is about to be put in place.
+    site.pages["/nag"] = page("<script>setInterval(() => alert('nag'), 1)</script>")
+    for _ in range(3):
+        context = await opened(browser, site, "<p>quiet")
+        for path in ("/nag", "/", "/nag", "/"):
+            assert await context.page.goto(f"{site.url}{path}", timeout_s=5) == 200
+        assert (
+            await context.page.evaluate("() => document.querySelector('p').textContent") == "quiet"
+        )
+        await browser.close_context(context.id)
+
+
 async def test_a_page_that_asks_whether_to_leave_is_left(
     browser: ChromiumBrowser, site: Site
 ) -> None:
