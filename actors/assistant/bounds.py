@@ -7,6 +7,7 @@ and their providers send is made to fit.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -97,6 +98,10 @@ def _check_values(metadata: Metadata) -> None:
         for value in level:
             if isinstance(value, str):
                 _check_text("metadata", value)
+            elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+                raise FieldInvalid("metadata", "must not hold whole numbers beyond 64 bits")
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise FieldInvalid("metadata", "must not hold numbers that JSON does not have")
             elif isinstance(value, dict):
                 below.extend((*value, *value.values()))
             elif isinstance(value, list):

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from actors.assistant import Close, FieldInvalid, Update, decode_snapshot, encode_snapshot
+from actors.assistant import (
+    Close,
+    FieldInvalid,
+    Update,
+    decode_event,
+    decode_snapshot,
+    encode_event,
+    encode_snapshot,
+)
 from actors.assistant.bounds import (
     MAX_CONTENT_BYTES,
     MAX_METADATA_BYTES,
@@ -68,6 +79,25 @@ def test_metadata_within_its_bounds_comes_back_as_it_was() -> None:
     metadata = nested(MAX_METADATA_DEPTH - 1) | {"s": "x" * 16_000, "n": None, "f": 1.5, "u": "ü"}
     talk = Dialogue(metadata=metadata)
     assert talk.it.session.metadata == metadata
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(max_size=9), _JSON, max_size=4))
+@example({"n": 2**64})
+@example({"n": [-(2**63) - 1]})
+def test_whatever_metadata_says_it_is_refused_or_kept_as_it_was(metadata: dict[str, Any]) -> None:
+    talk = Dialogue()
+    with suppress(FieldInvalid):
+        talk.post(metadata=metadata, key="k")
+        assert decode_snapshot(encode_snapshot(talk.it)) == talk.it
+        assert decode_event(encode_event(talk.log[-1])) == talk.log[-1]
+        assert talk.post(metadata=metadata, key="k") == []
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 129, "a\0", "a\nb", "a\x7f", "\ud800"])
