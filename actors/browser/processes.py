@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import sys
 from collections.abc import Container, Iterable, Iterator
@@ -43,20 +44,20 @@ def find(marker: str, groups: Container[int] = ()) -> tuple[Process, ...]:
     named = marker.encode()
     return tuple(
         each
-        for each in _all_of_this_user()
+        for each in _all()
         if each.state not in _ZOMBIE
         and each.group != mine
         and (each.group in groups or _names(each.pid, named))
+        and _is_of_this_user(each.pid)
     )
 
 
-def _all_of_this_user() -> Iterator[Process]:
+def _all() -> Iterator[Process]:
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
         if entry.name.isdigit():
             # A process may end between any two of these reads.
             with contextlib.suppress(OSError):
-                if entry.stat().st_uid == os.geteuid():
-                    yield _parse((entry / "stat").read_text())
+                yield _parse((entry / "stat").read_text())
 
 
 def _parse(stat: str) -> Process:
@@ -74,6 +75,16 @@ def _names(pid: int, marker: bytes) -> bool:
     except OSError:
         return False
     return any(each.startswith(b"--") and marker in each for each in arguments)
+
+
+def _is_of_this_user(pid: int) -> bool:
+    # The entry's own owner would not do: a sandboxed renderer's is root.
+    try:
+        status = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return False
+    uid = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
+    return uid is not None and int(uid[1]) == os.geteuid()
 
 
 def kill(process: Process) -> None:
@@ -97,7 +108,7 @@ def reap_orphans(groups: Iterable[int]) -> bool:
 
     Call it only once the groups' leaders have been reaped by whoever started them.
     """
-    for each in _all_of_this_user():
+    for each in _all():
         ours = each.parent == os.getpid() and each.state in _ZOMBIE
         if ours and each.name.startswith(_CRASH_HANDLER):
             _reap(each.pid)

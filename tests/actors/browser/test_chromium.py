@@ -28,8 +28,7 @@ OTHER_RUN_ID = f"{os.getpid():08x}0ff0"
 
 def zombies() -> list[processes.Process]:
     """This process's own zombies."""
-    every = processes._all_of_this_user()
-    return [each for each in every if each.state == "Z" and each.parent == os.getpid()]
+    return [each for each in processes._all() if each.state == "Z" and each.parent == os.getpid()]
 
 
 def assert_nothing_left(pid: int, directory: Path) -> None:
