@@ -33,26 +33,27 @@ Bucket: TypeAlias = dict[Expiring, None]
 
 
 class Deadlines:
-    """The deadlines of one runtime; `run` must be running for any of them to pass."""
+    """The deadlines of one runtime, made inside it; `run` must be running for any to pass."""
 
-    __slots__ = ("_buckets", "_opened", "_scope", "_ticks")
+    __slots__ = ("_buckets", "_now", "_opened", "_scope", "_ticks")
 
     def __init__(self) -> None:
+        self._now = trio.lowlevel.current_clock().current_time
         self._buckets: dict[int, Bucket] = {}
         self._opened: deque[int] = deque()  # keys of _buckets that have not been seen empty
         self._ticks: list[int] = []  # a heap; at least the keys of _buckets
         self._scope = trio.CancelScope()
 
     @enable_ki_protection
-    def bucket(self, at: float) -> Bucket:
-        """Return the bucket of what expires at `at`, on trio's clock.
+    def after(self, delay_s: float) -> Bucket:
+        """Return the bucket of what expires in `delay_s`.
 
         The caller puts its entry there at once, and whoever ends the wait takes it out.
 
         Raises:
-            OverflowError, ValueError: `at` is not a finite time.
+            OverflowError, ValueError: `delay_s` is not finite.
         """
-        tick = int(at * _TICKS_PER_S) + 1
+        tick = int((self._now() + delay_s) * _TICKS_PER_S) + 1
         bucket = self._buckets.get(tick)
         if bucket is None:
             self._drop_empty()
@@ -96,7 +97,7 @@ class Deadlines:
         return self._ticks[0] / _TICKS_PER_S if self._ticks else float("inf")
 
     def _expire_due(self) -> None:
-        now = trio.current_time() * _TICKS_PER_S
+        now = self._now() * _TICKS_PER_S
         while self._ticks and self._ticks[0] <= now:
             bucket = self._buckets.pop(heapq.heappop(self._ticks), {})
             for entry in tuple(bucket):

@@ -7,7 +7,6 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from trio import current_time
 from trio.lowlevel import (
     checkpoint,
     current_task,
@@ -16,7 +15,8 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from engine.inbox import Inbox, Request, WaitingTell
+from engine.inbox import Inbox
+from engine.request import WOKEN, Request, WaitingTell
 
 if TYPE_CHECKING:
     from engine.deadlines import Deadlines
@@ -87,7 +87,7 @@ class ActorRef:
         task = inbox.sleeper
         if task is not None:
             inbox.sleeper = None
-            reschedule(task)
+            reschedule(task, WOKEN)
 
     async def tell(self, message: Any, *, timeout_s: float = 5.0) -> None:
         """Put `message` into the inbox, waiting for room at most `timeout_s`.
@@ -124,7 +124,7 @@ class ActorRef:
             OverflowError, ValueError: `timeout_s` is not finite; nothing was sent.
         """
         inbox = self._inbox
-        bucket = self._deadlines.bucket(current_time() + timeout_s)
+        bucket = self._deadlines.after(timeout_s)
         request = Request(message, inbox, current_task(), bucket)
         if not self._send(request):
             del bucket[request]
@@ -161,7 +161,7 @@ class ActorRef:
             task = inbox.sleeper
             if task is not None:
                 inbox.sleeper = None
-                reschedule(task)
+                reschedule(task, WOKEN)
             return True
         if inbox.closed:
             return False
@@ -190,7 +190,7 @@ class ActorRef:
         if inbox.closed:
             await checkpoint()
             raise inbox.refusal(message)
-        bucket = self._deadlines.bucket(current_time() + timeout_s)
+        bucket = self._deadlines.after(timeout_s)
         tell = WaitingTell(message, inbox, current_task(), bucket)
         inbox.wait_in_line(tell)
         await wait_task_rescheduled(tell.abort)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from engine.errors import DomainError
-from engine.inbox import Request
 from engine.ref import ActorRef
+from engine.request import Request
 
 
 class Reply:

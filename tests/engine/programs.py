@@ -89,6 +89,7 @@ class Part(msgspec.Struct, frozen=True):
 
     policy: ActorPolicy
     start_s: float
+    job_s: float | None  # how long the job takes that it begins as it starts
     stop_s: float
 
 
@@ -126,6 +127,7 @@ def _part(rng: Random) -> Part:
     return Part(
         policy=policy,
         start_s=rng.choice([0.0, 0.0, 0.5, 3.0]),  # the last is longer than it may take
+        job_s=rng.choice([None, 0.0, 1.0, 50.0]),
         stop_s=rng.choice([0.0, 0.0, 0.5, 3.0]),
     )
 

@@ -260,6 +260,8 @@ class _Walker(Actor):
     async def on_start(self) -> None:
         self._stage.note("starts", self.name)
         await trio.sleep(self._part.start_s)
+        if self._part.job_s is not None:
+            self._start("of its own", None, Work(self._part.job_s, fails=False, leaves_s=0.0))
         self._alive = True
 
     async def on_stop(self, reason: StopReason) -> None:

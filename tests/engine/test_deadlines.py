@@ -21,7 +21,7 @@ class Entry:
         self.at = at
         self.log = log
         self.expired_at: float | None = None
-        self.bucket: Bucket = deadlines.bucket(at)
+        self.bucket: Bucket = deadlines.after(at - trio.current_time())
         self.bucket[self] = None
         self.rival: Entry | None = None
 
@@ -148,6 +148,6 @@ async def test_the_ticker_sleeps_through_ticks_that_hold_nothing(
 
 
 @pytest.mark.parametrize("at", [float("inf"), float("-inf"), float("nan")])
-def test_a_time_that_never_comes_is_refused(at: float) -> None:
+async def test_a_time_that_never_comes_is_refused(at: float) -> None:
     with pytest.raises((OverflowError, ValueError)):
-        Deadlines().bucket(at)
+        Deadlines().after(at)

@@ -9,7 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine import ActorPolicy, ActorStopped, InboxFull, Supervisor
-from engine.inbox import AskerGone, Inbox
+from engine.inbox import Inbox
+from engine.request import AskerGone
 from tests.engine.puppet import Puppet, settled, spawn
 
 

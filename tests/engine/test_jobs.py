@@ -184,6 +184,23 @@ async def test_jobs_report_as_messages_to_their_own_incarnation_only(
     assert not living_tasks() - before
 
 
+async def test_jobs_report_as_messages_to_their_own_incarnation_though_the_next_names_its_alike(
+    supervisor: Supervisor, autojump_clock: MockClock
+) -> None:
+    diary: list[Any] = []
+
+    async def begin(puppet: Puppet) -> None:
+        puppet.start_job("process", trio.sleep, 10)
+
+    ref = spawn(supervisor, diary, policy=PERMANENT, on_start=begin, on_job_end=ignore)
+    await settled(ref)
+    ref.tell_nowait(lambda _: accident())
+    await trio.sleep(5)
+    assert diary == ["start", "crashed", "start"]
+    await trio.sleep(10)
+    assert diary == ["start", "crashed", "start", JobEnded(name="process")]
+
+
 async def test_jobs_report_as_messages_and_none_outlives_its_actor(
     supervisor: Supervisor, autojump_clock: MockClock
 ) -> None:

@@ -408,6 +408,7 @@ async def test_forwarded_asks_that_are_begun_no_longer_send_their_on_gone(
         await first.ask(forward(second, begun, on_gone="left before"), timeout_s=60)
     await settled(second)
     assert diary == ["start", "begun, then left"]
+    assert not second._inbox.forwarded
 
 
 async def test_forwarded_asks_whose_asker_leaves_tell_the_next_incarnation_too(

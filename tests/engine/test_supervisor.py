@@ -439,3 +439,18 @@ async def test_a_job_that_fails_as_the_shutdown_timeout_cancels_it_is_heard_of(
     with pytest.raises(ExceptionGroup) as caught:
         await run()
     assert caught.group_contains(Accident)
+
+
+async def test_on_stop_always_runs_to_its_own_deadline_also_beyond_the_shutdown_timeout(
+    autojump_clock: MockClock,
+) -> None:
+    diary: list[Any] = []
+
+    async def put_away(puppet: Puppet) -> None:
+        await trio.sleep(3)
+        puppet.diary.append("put away")
+
+    async with open_supervisor("root", shutdown_timeout_s=1) as supervisor:
+        spawn(supervisor, diary, on_stop=put_away)
+        await wait_all_tasks_blocked()
+    assert diary == ["start", "stopped", "put away"]
