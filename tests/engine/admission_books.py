@@ -83,6 +83,7 @@ class Books:
     def seat(self, session: Session, *, use: bool) -> int:
         ticket = Ticket(self.newest_ticket, session, use=use, since=self.now)
         self.waiting[ticket.number] = session.waiting[ticket.number] = ticket
+        session.last_used = self.now
         return ticket.number
 
     def use(self, session: Session) -> None:

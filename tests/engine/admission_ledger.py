@@ -210,13 +210,15 @@ class Ledger(Books):
     # -- the table -----------------------------------------------------------------------------
 
     def _judge_places(self, begun: list[str]) -> None:
-        placed = {entry.id for entry in self.admission.visible()}
+        visible = self.admission.visible()
+        placed = {entry.id for entry in visible}
         challengers = [it for it in self.begun if it.id not in placed]
         queued = [it for it in self.sessions.values() if not it.begun]
         assert len(placed) <= self.capacity
         assert placed <= {it.id for it in self.begun}
         assert all(it.id in placed for it in self.live), "only who has a place is live"
         assert all(it.waiting for it in self.begun if not it.live), "nothing starts for nobody"
+        assert all(self.sessions[it.key].last_used == it.last_used for it in visible)
         if queued or challengers:
             assert len(placed) == self.capacity, "nobody waits while a place is free"
         if queued:

@@ -142,6 +142,21 @@ def test_places_go_in_order_to_a_challenger_before_one_that_has_not_begun() -> N
     assert desk.started("c") == [Grant(4, "c", True, None)]
 
 
+def test_places_go_in_order_to_one_that_is_ready_before_all_others() -> None:
+    desk = Desk(capacity=2, wait_s=10.0)
+    desk.admit("a", "b")
+    assert desk.ask("c") == [Start("c")]
+    desk.use("a")
+    desk.use("b")
+    assert desk.started("c") == []
+    assert desk.ask("d") == []
+    assert desk.admission.close("a", "closed", desk.now) == [
+        Stop("a", "closed"),
+        Grant(3, "c", True, None),
+        Start("d"),
+    ]
+
+
 def test_twenty_keys_at_once_at_capacity_ten_are_all_answered() -> None:
     desk = Desk(capacity=10, wait_s=120.0)
     pending = [desk.ask(f"key-{number}") for number in range(20)]
