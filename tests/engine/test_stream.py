@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -26,20 +27,30 @@ class World:
         self.store = store
         self.epoch = epoch
         self.hub = StreamHub(store, final=frozenset({"closed"}), limits=limits)
-        self.newest = 0
+        self.newest: Counter[str] = Counter()
 
-    async def write(self, count: int = 1, *, of_type: str = "said") -> None:
+    async def write(
+        self,
+        count: int = 1,
+        *,
+        of_type: str = "said",
+        stream: str = STREAM,
+        body: bytes = b"",
+        publish: bool = True,
+    ) -> None:
+        newest = self.newest[stream]
         events = [
-            Event(seq=self.newest + n, type=of_type, at_ms=0, body=b"%d" % (self.newest + n))
+            Event(seq=newest + n, type=of_type, at_ms=0, body=body or b"%d" % (newest + n))
             for n in range(1, count + 1)
         ]
         commit = Commit(
-            stream=STREAM, epoch=self.epoch, expected_seq=self.newest, events=events, row=ROW
+            stream=stream, epoch=self.epoch, expected_seq=newest, events=events, row=ROW
         )
         await self.store.commit(commit)
-        self.newest += count
+        self.newest[stream] += count
         await trio.lowlevel.checkpoint()  # what is durable may be read before it is published
-        self.hub.publish(STREAM, events)
+        if publish:
+            self.hub.publish(stream, events)
 
 
 @asynccontextmanager
@@ -176,6 +187,104 @@ async def test_subscribers_are_bounded_for_each_stream_and_in_all(
     assert it.hub.statistics().subscribers == 0
 
 
+async def test_what_was_never_published_is_read_when_something_later_is(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its writer crashed between the commit and the publishing."""
+    async with world() as it, it.hub.subscribe(STREAM) as cursor:
+        await it.write(2)
+        await it.write(2, publish=False)
+        await it.write(1)
+        assert await read(cursor, 5) == [1, 2, 3, 4, 5]
+
+
+async def test_who_is_told_that_the_log_goes_further_reads_it_there(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world() as it, it.hub.subscribe(STREAM) as cursor, trio.open_nursery() as nursery:
+        await it.write(2, publish=False)
+        nursery.start_soon(wait_and_call, lambda: it.hub.advance(STREAM, 2))
+        assert await read(cursor, 2) == [1, 2]
+
+
+async def wait_and_call(call: Callable[[], None]) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    call()
+
+
+async def test_one_who_comes_between_commit_and_publishing_costs_the_others_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world() as it, it.hub.subscribe(STREAM) as first:
+        await it.write(1)
+        await it.write(2, publish=False)
+        async with it.hub.subscribe(STREAM) as second:
+            assert second.newest == 3
+            it.hub.publish(STREAM, (await it.store.read(STREAM, after=1)).events)
+            await it.write(1)
+            assert await read(first, 4) == [1, 2, 3, 4]
+            assert await read(second, 1) == [4]
+
+
+async def test_memory_is_bounded_in_all_and_goes_to_the_streams_that_are_busy(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    limits = StreamLimits(memory_bytes=100)
+    async with (
+        world(limits) as it,
+        it.hub.subscribe("talk/quiet") as quiet,
+        it.hub.subscribe("talk/busy") as busy,
+    ):
+        await it.write(6, stream="talk/quiet", body=b"x" * 10)
+        await it.write(6, stream="talk/busy", body=b"x" * 10)
+        assert it.hub.statistics().window_bytes == 60
+        reads = it.store.statistics().reads
+        assert await read(busy, 6) == [1, 2, 3, 4, 5, 6]
+        assert it.store.statistics().reads == reads
+        assert await read(quiet, 6) == [1, 2, 3, 4, 5, 6]
+        assert it.store.statistics().reads > reads
+
+
+async def test_a_stream_that_begins_anew_under_its_id_is_another_stream(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world() as it, it.hub.subscribe(STREAM) as before:
+        await it.write(3)
+        await it.store.erase(STREAM, epoch=it.epoch)
+        it.hub.end(STREAM, "deleted")
+        it.newest.clear()
+        async with it.hub.subscribe(STREAM) as after:
+            await it.write(1)
+            assert await read(after, 1) == [1]
+        assert await read(before, 3) == [1, 2, 3]
+        with pytest.raises(StreamEnded):
+            await before.next_batch()
+    assert it.hub.statistics().subscribers == 0
+    assert it.hub.statistics().window_bytes == 0
+
+
+async def test_a_reader_that_never_waits_still_lets_others_run(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Sending to a client that has gone is no checkpoint: the cursor must be one."""
+    async with world() as it, it.hub.subscribe(STREAM, after=0) as cursor:
+        await it.write(50)
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            for _ in range(50):
+                await cursor.next_batch(limit=1)
+            assert turns >= 25
+            nursery.cancel_scope.cancel()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     writes=st.lists(st.integers(1, 5), min_size=1, max_size=12),
@@ -191,7 +300,7 @@ def test_every_subscriber_sees_every_event_after_its_start_once_and_in_order(
             total = sum(writes)
 
             async def watch(begin: int, pause_s: float) -> None:
-                while it.newest < min(begin, total):
+                while it.newest[STREAM] < min(begin, total):
                     await trio.sleep(0.1)
                 after = min(begin, total)
                 seen: list[int] = []
