@@ -152,7 +152,7 @@ class _Request:
         await self._send(event)
 
     async def _send_plain_failure(self, error: Exception) -> None:
-        answer = answer_to(error, request_id=self.id)
+        answer = answer_to(error, request_id=self.id, path=self._scope["path"])
         headers = [(b"content-type", b"application/json")]
         start: Any = {"type": "http.response.start", "status": answer.status, "headers": headers}
         body: Any = {"type": "http.response.body", "body": msgspec.json.encode(answer.body)}

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.access import note_failure, request_id
 from api.body import BODY_DEADLINE_S, BoundedRequest
-from api.connection import HTTPConnection
+from api.connection import HTTPConnection, Socket, WebsocketConnection
 from api.drain import Drain
 from api.errors import ServerStopping, answer_to, is_unexpected
 from api.guard import Admitted, Facts, Policy, Preflight, Refused, decide
@@ -34,7 +34,9 @@ class App(QuartTrio):
     """
 
     asgi_http_class = HTTPConnection
+    asgi_websocket_class = WebsocketConnection
     request_class = BoundedRequest
+    websocket_class = Socket
 
     def __init__(self, *, policy: Policy, drain: Drain, max_body_bytes: int) -> None:
         super().__init__("api", static_folder=None, template_folder=None)
@@ -81,7 +83,8 @@ async def _answer_error(error: Exception) -> Response:
 def _error_response(request: Any, error: Exception) -> Response:
     if is_unexpected(error):
         note_failure(request.scope, error)
-    return reply_error(answer_to(error, request_id=request_id(request.scope)))
+    answer = answer_to(error, request_id=request_id(request.scope), path=request.path)
+    return reply_error(answer)
 
 
 def _facts(request: Request | Websocket) -> Facts:

@@ -58,8 +58,8 @@ class BoundedRequest(TrioRequest):
     body_class = BoundedBody
 
 
-async def read_object(request: Request) -> Mapping[str, Any]:
-    """Return the body, which must be one JSON object.
+async def read_object(request: Request, *, optional: bool = False) -> Mapping[str, Any]:
+    """Return the body, which must be one JSON object; where it is optional, none is an empty one.
 
     Raises:
         BodyNotJson, BodyTooLarge, BodyTooSlow.
@@ -73,7 +73,7 @@ async def read_object(request: Request) -> Mapping[str, Any]:
         raise BodyTooSlow(f"It must arrive within {BODY_DEADLINE_S} s") from None
     if request.mimetype in _FORM_TYPES:
         raise BodyNotJson("Send it as Content-Type: application/json")
-    return _decode(data)
+    return {} if optional and not data else _decode(data)
 
 
 def take_text(body: Mapping[str, Any], name: str, *, longest: int) -> str | None:

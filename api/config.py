@@ -41,6 +41,11 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     def takes_list(self) -> bool:
         return get_origin(self.type) is tuple
 
+    @property
+    def takes_table(self) -> bool:
+        """Its own keys are the user's to choose: a table in the file, JSON in the environment."""
+        return get_origin(self.type) is Mapping
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings, checked, and which of them somebody gave.
@@ -103,10 +108,19 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _split(setting: Known, text: str) -> str | list[str]:
+def _split(setting: Known, text: str) -> Any:
+    if setting.takes_table:
+        return _decode_table(setting, text)
     if not setting.takes_list:
         return text
     return [part for part in (piece.strip() for piece in text.split(",")) if part]
+
+
+def _decode_table(setting: Known, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise SettingError(setting.variable, "expected a JSON object") from None
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
@@ -116,7 +130,8 @@ def _from_file(file: Path | None) -> dict[str, Any]:
         file = _DEFAULT_FILE
     known = {setting.key: setting for setting in known_settings()}
     values = {}
-    for key, value in _flatten(_read_toml(file)):
+    tables = frozenset(key for key, setting in known.items() if setting.takes_table)
+    for key, value in _flatten(_read_toml(file), tables):
         name = f"{file.name}: {key}"
         if key not in known:
             raise _unknown(key, known, where=f"{file.name}: ")
@@ -139,13 +154,17 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingError(str(file), f"is not TOML: {error}") from error
 
 
-def _flatten(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+def _flatten(
+    table: Mapping[str, Any], whole: frozenset[str], path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Any]]:
+    """Yield what a file sets, by key; the tables in `whole` are values of their own."""
     for name, value in table.items():
         here = (*path, name)
-        if isinstance(value, dict):
-            yield from _flatten(value, here)
+        key = ".".join(here)
+        if isinstance(value, dict) and key not in whole:
+            yield from _flatten(value, whole, here)
         else:
-            yield ".".join(here), value
+            yield key, value
 
 
 def _convert(name: str, raw: Any, setting: Known, *, strict: bool) -> Any:

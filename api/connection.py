@@ -1,4 +1,4 @@
-"""One HTTP request between Hypercorn and Quart, with two faults of theirs mended.
+"""One request or websocket between Hypercorn and Quart, with two faults of theirs mended.
 
 Hypercorn announces `http.disconnect` from within the send of a response's last body message;
 quart-trio answers that by cancelling the task which is in that very send. What would come after it
@@ -8,13 +8,19 @@ that should be closed (after a 413) stays open with nobody behind it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
-from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
 from quart import Quart
-from quart_trio.asgi import TrioASGIHTTPConnection
+from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
+from quart_trio.wrappers import TrioWebsocket
+
+from api.websocket import SEND_FRAMES
+
+Hear: TypeAlias = Callable[[str | bytes], Awaitable[None]]
 
 
 class HTTPConnection(TrioASGIHTTPConnection):
@@ -37,3 +43,45 @@ async def _send_to_the_end(send: ASGISendCallable, message: ASGISendEvent) -> No
     is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
     with trio.CancelScope(shield=is_last):
         await send(message)
+
+
+class Socket(TrioWebsocket):
+    """A websocket as the app sees it.
+
+    Attributes:
+        hear: gets every message of the client's, one after the other; set before `accept`. It is
+            called in a task that does nothing else, so that a client's going is always noticed.
+    """
+
+    hear: Hear | None = None
+    asgi_send: Any
+
+    async def send_frames(self, frames: bytes) -> None:
+        """Send whole frames as they are; waits while the client takes nothing."""
+        await self.asgi_send({"type": SEND_FRAMES, "frames": frames})
+
+
+class WebsocketConnection(TrioASGIWebsocketConnection):
+    """A websocket whose messages go straight to who hears them, without a queue between."""
+
+    _socket: Socket | None = None
+
+    async def handle_messages(  # type: ignore[override]
+        self, nursery: trio.Nursery, receive: ASGIReceiveCallable
+    ) -> None:
+        while True:
+            event: Any = await receive()
+            if event["type"] == "websocket.disconnect":
+                break
+            hear = None if self._socket is None else self._socket.hear
+            if event["type"] == "websocket.receive" and hear is not None:
+                text = event.get("text")
+                await hear(event.get("bytes") or b"" if text is None else text)
+        nursery.cancel_scope.cancel()
+
+    def _create_websocket_from_scope(self, send: ASGISendCallable) -> Socket:
+        socket = super()._create_websocket_from_scope(send)
+        assert isinstance(socket, Socket)  # noqa: S101 - the app's websocket_class
+        socket.asgi_send = send
+        self._socket = socket
+        return socket

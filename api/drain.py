@@ -5,8 +5,9 @@ Laws of this file: it only moves forward; beginning the drain twice is beginning
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Literal, TypeAlias, TypeVar
 
 import trio
@@ -26,6 +27,7 @@ class Drain:
         self._begun_at = math.inf
         self._is_cut = False
         self._running: set[trio.CancelScope] = set()
+        self._endless: set[trio.CancelScope] = set()
 
     @property
     def phase(self) -> Phase:
@@ -42,6 +44,8 @@ class Drain:
             self._phase = "draining"
             self._begun_at = trio.current_time()
             self._begun.set()
+            for scope in self._endless:
+                scope.cancel()
 
     def cut(self) -> None:
         """End every request that still runs with `ServerStopping`, and every later one at once."""
@@ -52,6 +56,18 @@ class Drain:
 
     async def wait_begun(self) -> None:
         await self._begun.wait()
+
+    @contextlib.contextmanager
+    def until_begun(self) -> Iterator[trio.CancelScope]:
+        """Run a block that has no end of its own, such as a live stream, until the drain begins."""
+        with trio.CancelScope() as scope:
+            self._endless.add(scope)
+            if self._phase == "draining":
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self._endless.discard(scope)
 
     def deadline(self, within_s: float) -> float:
         """Return the time, on trio's clock, that is `within_s` after the drain's beginning."""

@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from actors.assistant.errors import ConversationError
 from actors.browser import errors as browser
+from api import assistant_errors
 from engine.errors import (
     ActorStopped,
     AskTimeout,
@@ -95,6 +97,12 @@ class TokenRequired(RequestError):
     error = "Operator token required"
 
 
+class NotAcceptable(RequestError):
+    """What the client accepts is not what is there."""
+
+    error = "Not acceptable"
+
+
 class BundleNotFound(RequestError):
     """There is no debug bundle of that name (any more)."""
 
@@ -129,6 +137,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     CallRefused: 403,
     TokenRequired: 401,
     BundleNotFound: 404,
+    NotAcceptable: 406,
     ServerStopping: 503,
     browser.BrowserSessionError: 500,
     browser.AuthenticationFailed: 401,
@@ -149,6 +158,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     SupervisorStopping: 503,
     InboxFull: 503,
     AskTimeout: 504,
+    **assistant_errors.STATUS,
 }
 
 # What the engine says is not for callers; these words are.
@@ -157,6 +167,7 @@ _ENGINE_WORDS: Final[Mapping[type[Exception], str]] = {
     SupervisorStopping: ServerStopping.error,
     InboxFull: "Server is busy",
     AskTimeout: "Timed out",
+    **assistant_errors.WORDS,
 }
 
 # Seconds after which another try may go better.
@@ -168,21 +179,41 @@ _RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
     ActorStopped: 5,
     SupervisorStopping: 5,
     InboxFull: 1,
+    **assistant_errors.RETRY_AFTER_S,
 }
 
 
-def answer_to(error: BaseException, *, request_id: str) -> Answer:
-    """Return what a caller gets to see of `error`."""
+def answer_to(error: BaseException, *, request_id: str, path: str = "") -> Answer:
+    """Return what a caller gets to see of `error`, in the shape of the path's family."""
+    answer = _answer_to(error, request_id)
+    if not assistant_errors.is_ours(path):
+        return answer
+    body = assistant_errors.shaped(answer.status, _message_of(error, answer.body))
+    if answer.status == 500:
+        body["requestId"] = request_id
+    return Answer(status=answer.status, body=body, headers=answer.headers)
+
+
+def _answer_to(error: BaseException, request_id: str) -> Answer:
     match error:
         case HTTPException():
             return _routing_answer(error)
         case RequestError() | browser.BrowserSessionError():
             return _told_answer(error)
+        case ConversationError():
+            return _answer(error, {"success": False, "error": str(error)})
     kind = _nearest(type(error), _ENGINE_WORDS)
     if kind is None:
         body = {"success": False, "error": UNEXPECTED, "request_id": request_id}
         return Answer(status=500, body=body, headers={})
     return _answer(error, {"success": False, "error": _ENGINE_WORDS[kind]})
+
+
+def _message_of(error: BaseException, body: Mapping[str, Any]) -> str:
+    """Return an error in one line, where its family has no other field for it."""
+    if isinstance(error, FieldInvalid):
+        return f"{error.name} {error.details}"
+    return ": ".join(body[name] for name in ("error", "details") if name in body)
 
 
 def is_unexpected(error: BaseException) -> bool:

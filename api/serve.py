@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import ssl
 import sys
@@ -28,6 +29,8 @@ from api import log
 from api.access import AccessLog
 from api.address import Address
 from api.app import App
+from api.assistant import assistant_routes
+from api.assistant_house import House, open_house
 from api.browser import BrowserDesk, browser_routes
 from api.config import Config
 from api.datadir import hold_data_dir
@@ -38,6 +41,7 @@ from api.health import health_routes
 from api.listen import bound_url, open_listeners
 from api.settings import SettingError, StartError
 from api.signals import Stop
+from api.streams import Streams
 from api.web import Web, load_tls
 from engine.clock import Clock, SystemClock
 from engine.errors import MooringError
@@ -52,6 +56,10 @@ _NOTICE_S: Final = 0.5
 # The first Chromium is up within a second or two; without one the doors open all the same.
 _FIRST_BROWSER_S: Final = 10.0
 _POLL_S: Final = 0.05
+_SWITCH_INTERVAL_S: Final = 20e-6
+_MAX_CONNECTIONS: Final = 20_000
+# Of the files that a process may open, those that are no connections.
+_OTHER_FILES: Final = 256
 _log = structlog.get_logger("mooring.serve")
 
 
@@ -94,6 +102,8 @@ def run(config: Config, *, demo: bool, open_desk: OpenDesk) -> int:
         StartError: it cannot start; one line says why.
     """
     log.configure()
+    # The store's thread must get its turn from a loop that has work all the time.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     settings = config.settings
     _warn_of_idle_settings(config)
     addresses, optional = config.door.addresses, frozenset[Address]()
@@ -150,6 +160,9 @@ async def _serve(plan: Plan, drain: Drain) -> None:
             _say(f"demo portal on {demo.portal_url}")
             _say(f"demo captcha on {demo.captcha_url}")
             browser = _pointed_at(demo.portal_url, demo.captcha_url, plan.config)
+        house = await stack.enter_async_context(
+            open_house(plan.config.settings, data_dir=plan.data_dir, clock=clock, drain_s=_NOTICE_S)
+        )
         desk = await stack.enter_async_context(
             plan.open_desk(
                 browser,
@@ -158,12 +171,21 @@ async def _serve(plan: Plan, drain: Drain) -> None:
                 drain_s=_NOTICE_S,
             )
         )
-        await _serve_web(plan, _make_app(plan, desk, drain, clock, browser), desk, drain)
+        app = _make_app(plan, desk=desk, house=house, drain=drain, clock=clock, browser=browser)
+        await _serve_web(plan, app, desk, drain)
 
 
 async def _serve_web(plan: Plan, app: AccessLog, desk: BrowserDesk, drain: Drain) -> None:
-    stop_deadline_s = plan.config.settings.stop_deadline_s
-    web = Web(app, drain, stop_deadline_s=stop_deadline_s, tls=plan.tls)
+    settings = plan.config.settings
+    stop_deadline_s = settings.stop_deadline_s
+    web = Web(
+        app,
+        drain,
+        stop_deadline_s=stop_deadline_s,
+        tls=plan.tls,
+        max_connections=_room_for_connections(),
+        max_frame_bytes=settings.streams.max_frame_bytes,
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(web.run, plan.sockets)
         with trio.move_on_after(_FIRST_BROWSER_S):
@@ -191,13 +213,21 @@ async def _is_unused(desk: BrowserDesk) -> bool:
 
 
 def _make_app(
-    plan: Plan, desk: BrowserDesk, drain: Drain, clock: Clock, browser: BrowserSettings
+    plan: Plan,
+    *,
+    desk: BrowserDesk,
+    house: House,
+    drain: Drain,
+    clock: Clock,
+    browser: BrowserSettings,
 ) -> AccessLog:
     settings, door = plan.config.settings, plan.config.door
     policy = policy_for(settings.operator_tokens, door.allowed_origins)
     app = App(policy=policy, drain=drain, max_body_bytes=settings.max_body_bytes)
     app.register_blueprint(health_routes(desk, drain, clock))
     app.register_blueprint(browser_routes(desk, browser, door.public_url or plan.urls[0]))
+    streams = Streams(house.hub, house.store, drain, settings.streams)
+    app.register_blueprint(assistant_routes(house.desk, streams))
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.
     trusted = door.trusted_proxies if settings.operator_tokens else ()
     return AccessLog(app, clock, trusted)
@@ -220,6 +250,18 @@ def _pointed_at(portal_url: str, captcha_url: str, config: Config) -> BrowserSet
     demo = {"browser.portal_url": portal_url, "browser.captcha_url": captcha_url}
     changed = {key.partition(".")[2]: url for key, url in demo.items() if key not in config.given}
     return msgspec.structs.replace(config.settings.browser, **changed)
+
+
+def _room_for_connections() -> int:
+    """Let the process open as many files as it may, and return how many of them are for clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_CONNECTIONS + _OTHER_FILES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft = allowed
+    room = wanted if soft == resource.RLIM_INFINITY else soft
+    return max(64, min(_MAX_CONNECTIONS, room - _OTHER_FILES))
 
 
 def _tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:

@@ -13,6 +13,8 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from actors.assistant.responders import ResponderUnusable, check_responder
+from actors.assistant.settings import AssistantSettings
 from actors.browser.settings import BrowserSettings
 from api.address import Address, Origin, parse_address, parse_origin
 from engine.errors import MooringError
@@ -43,6 +45,22 @@ class SettingError(StartError):
         self.problem = problem
 
 
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`MOORING_STREAMS__*`: how much one client may take of the live streams.
+
+    Attributes:
+        per_session: subscribers of one session.
+        per_server: subscribers of all sessions together.
+        max_frame_bytes: the largest message that a websocket client may send.
+        messages_per_s: how many messages a websocket client may send a second, on average.
+    """
+
+    per_session: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
+    per_server: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    max_frame_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = 512 * 1024
+    messages_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set. Its repr shows no token."""
 
@@ -58,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stop_deadline_s: Annotated[float, Meta(ge=0, le=3600)] = 8.0
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     browser: BrowserSettings = BrowserSettings()
+    assistant: AssistantSettings = AssistantSettings()
+    streams: StreamSettings = StreamSettings()
 
     def __repr__(self) -> str:
         return f"Settings(bind={self.bind!r}, operator_tokens=<{len(self.operator_tokens)}>)"
@@ -95,6 +115,7 @@ def check(settings: Settings) -> Door:
     )
     _url("MOORING_BROWSER__PORTAL_URL", settings.browser.portal_url)
     _url("MOORING_BROWSER__CAPTCHA_URL", settings.browser.captcha_url)
+    _check_assistant(settings.assistant)
     _check_tokens(settings.operator_tokens)
     _check_reach(door, has_tokens=bool(settings.operator_tokens))
     if (settings.tls_cert is None) != (settings.tls_key is None):
@@ -162,6 +183,14 @@ def _url(name: str, text: str | None) -> str | None:
 def _public_origin(url: str) -> Origin | None:
     match = _URL.fullmatch(url)
     return None if match is None else parse_origin(match[1])
+
+
+def _check_assistant(settings: AssistantSettings) -> None:
+    try:
+        check_responder(settings)
+    except ResponderUnusable as error:
+        name = f"MOORING_ASSISTANT__{error.setting.upper()}"
+        raise SettingError(name, error.problem) from error
 
 
 def _check_tokens(tokens: tuple[str, ...]) -> None:

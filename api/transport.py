@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import sys
 from typing import Final
 
 import trio
@@ -19,6 +20,8 @@ SEND_TIMEOUT_S: Final = 90.0
 _CHUNK_BYTES: Final = 64 * 1024
 # Linger for 0 s: the kernel drops what was not taken, and the client sees a reset.
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
+# Of Linux's tcp_info: tcpi_unacked and tcpi_last_ack_recv, behind 24 and a further 28 bytes.
+_TCP_INFO: Final = struct.Struct("=24xI28xI")
 
 
 class Transport(trio.abc.HalfCloseableStream):
@@ -59,6 +62,21 @@ class Transport(trio.abc.HalfCloseableStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+    def unacknowledged_s(self) -> float:
+        """Return for how long the client's machine has confirmed nothing of what was sent to it; 0
+        when nothing is on its way, or the system does not tell. A slow reader's machine confirms.
+        """
+        if not hasattr(socket, "TCP_INFO") or sys.platform != "linux":
+            return 0.0
+        try:
+            told = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        except OSError:
+            return 0.0  # closed already
+        if len(told) < _TCP_INFO.size:
+            return 0.0
+        on_the_way, since_ms = _TCP_INFO.unpack(told)
+        return since_ms / 1000 if on_the_way else 0.0
 
     def abort(self) -> None:
         """Drop the connection now; pending sends and receives fail at once."""

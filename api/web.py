@@ -17,7 +17,8 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Event, Updated
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -27,12 +28,17 @@ from hypercorn.utils import parse_socket_addr
 from api.drain import Drain
 from api.log import HypercornLog
 from api.transport import SEND_TIMEOUT_S, Transport
+from api.websocket import WebsocketStream
 
 # Longer than clients keep a connection in their pools, so that it is they who close it first. It
 # also bounds how long a request's head may take.
 _KEEP_ALIVE_S: Final = 75
 _HANDSHAKE_S: Final = 10
 _MAX_CONNECTIONS: Final = 1000
+_MAX_FRAME_BYTES: Final = 512 * 1024
+_BEAT_S: Final = 1.0
+# A client whose machine has confirmed nothing for this long has gone without a word.
+_CLIENT_GONE_S: Final = 20.0
 # After the last request has been cut off: the time its error has to reach a client that reads.
 _FLUSH_S: Final = 1.0
 
@@ -44,6 +50,40 @@ class _Protocol(H11Protocol):
     async def _check_protocol(self, event: Any) -> None:
         """Stay with HTTP/1.1, whatever the request offers to change to."""
 
+    async def _create_stream(self, request: Any) -> None:
+        """Take over the connection for a websocket of ours; anything else as Hypercorn does."""
+        if not _is_upgrade(request):
+            await super()._create_stream(request)
+            return
+        self.stream = WebsocketStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        self.connection = H11WSConnection(self.connection)  # type: ignore[arg-type]
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method="GET",
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+
+    @property
+    def websocket(self) -> WebsocketStream | None:
+        """The websocket that this connection has become, while it is open."""
+        stream = self.stream
+        return stream if isinstance(stream, WebsocketStream) and stream.is_open else None
+
 
 class _Connection(TCPServer):
     """One connection: `TCPServer` without HTTP/2, and over as soon as its client has gone.
@@ -52,6 +92,20 @@ class _Connection(TCPServer):
     """
 
     _is_over = False
+
+    def beat(self, transport: Transport, now: float) -> None:
+        """Ask the client for a sign of life when it is time, and give it up when none comes."""
+        if transport.unacknowledged_s() > _CLIENT_GONE_S:
+            transport.abort()
+            return
+        protocol: Any = getattr(self, "protocol", None)  # none before the first byte
+        websocket: WebsocketStream | None = None if protocol is None else protocol.websocket
+        if websocket is None:
+            return
+        if websocket.is_lost(now):
+            transport.abort()
+        elif websocket.wants_ping(now):
+            self._task_group.spawn(websocket.ping)
 
     async def protocol_send(self, event: Event) -> None:
         if not (self._is_over and isinstance(event, Updated)):
@@ -103,6 +157,7 @@ class Web:
         tls: ssl.SSLContext | None = None,
         send_timeout_s: float = SEND_TIMEOUT_S,
         max_connections: int = _MAX_CONNECTIONS,
+        max_frame_bytes: int = _MAX_FRAME_BYTES,
     ) -> None:
         self._app = ASGIWrapper(app)
         self._drain = drain
@@ -110,9 +165,9 @@ class Web:
         self._tls = tls
         self._send_timeout_s = send_timeout_s
         self._max_connections = max_connections
-        self._config = _hypercorn_config()
+        self._config = _hypercorn_config(max_frame_bytes)
         self._context = WorkerContext(None)
-        self._open: set[Transport] = set()
+        self._open: dict[Transport, _Connection | None] = {}
         self._greeting: set[Transport] = set()  # those of _open that have not shaken hands yet
         self._closed_one = trio.Event()
 
@@ -134,6 +189,7 @@ class Web:
         """
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
         async with trio.open_nursery() as connections:
+            connections.start_soon(self._keep_beating)
             try:
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:
@@ -172,7 +228,7 @@ class Web:
             _log.warning("connection_refused", open=len(self._open))
             transport.abort()
             return
-        self._open.add(transport)
+        self._open[transport] = None
         try:
             await self._speak_http(transport)
         except Exception:
@@ -180,7 +236,7 @@ class Web:
             _log.exception("connection_failed")
         finally:
             transport.abort()
-            self._open.discard(transport)
+            del self._open[transport]
             self._closed_one.set()
 
     async def _speak_http(self, transport: Transport) -> None:
@@ -196,7 +252,16 @@ class Web:
             ConnectionState({}),
             stream,  # type: ignore[arg-type]  # annotated narrower than what it does with it
         )
+        self._open[transport] = connection
         await connection.run()
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await trio.sleep(_BEAT_S)
+            now = trio.current_time()
+            for transport, connection in tuple(self._open.items()):
+                if connection is not None:
+                    connection.beat(transport, now)
 
     async def _shake_hands(self, stream: trio.SSLStream[Transport]) -> bool:
         transport = stream.transport_stream
@@ -224,8 +289,23 @@ def load_tls(cert: str, key: str) -> ssl.SSLContext:
     return context
 
 
-def _hypercorn_config() -> Config:
+def _is_upgrade(request: Any) -> bool:
+    """Tell whether a request asks to become a websocket."""
+    named = {b"upgrade": b"", b"connection": b""}
+    for name, value in request.headers:
+        if name in named:
+            named[name] = value.strip().lower()
+    tokens = [token.strip() for token in named[b"connection"].split(b",")]
+    return (
+        b"upgrade" in tokens
+        and named[b"upgrade"] == b"websocket"
+        and bytes(request.method).upper() == b"GET"
+    )
+
+
+def _hypercorn_config(max_frame_bytes: int) -> Config:
     config = Config()
+    config.websocket_max_message_size = max_frame_bytes
     config.logger_class = HypercornLog
     config.keep_alive_timeout = _KEEP_ALIVE_S
     config.include_server_header = False

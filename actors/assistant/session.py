@@ -27,7 +27,12 @@ from actors.assistant.conversation import Conversation, RunningReply
 from actors.assistant.decider import ConversationDecider, stream_of
 from actors.assistant.decision import find_posted
 from actors.assistant.errors import ConversationNotFound
-from actors.assistant.events import PRUNABLE_TYPES, ConversationEvent, ReplyStarted
+from actors.assistant.events import (
+    PRUNABLE_TYPES,
+    ConversationEvent,
+    ReplyStarted,
+    SessionCreated,
+)
 from actors.assistant.keys import KeyRecord, alias_of
 from actors.assistant.prompt import Prompt, build_prompt
 from actors.assistant.records import Message
@@ -42,6 +47,8 @@ _LOG: Final = structlog.get_logger("mooring.assistant")
 _ADD_TIMEOUT_S: Final = 60.0
 _RETRY_S: Final = 1.0
 _DELTAS_KEPT_S: Final = 600.0
+# One that does not exist, or could not be opened, stays only for what is in its inbox already.
+_NOTHING_IDLE_S: Final = 1.0
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -98,7 +105,7 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
         self._settings = settings
         self._registry = registry
         self._recalls = 0
-        self._deletion: Reply | None = None
+        self._deletions: list[Reply] = []
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -154,6 +161,8 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
     def changed(self, events: Sequence[ConversationEvent]) -> None:
         assert self.state is not None  # noqa: S101 - a commit has made one
         running = self.state.running
+        if isinstance(events[0], SessionCreated):
+            self._restart_idle_timer()
         for event in events:
             if isinstance(event, ReplyStarted) and running is not None:
                 self._begin_reply(running)
@@ -161,7 +170,7 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
             self.cancel_job(self._writing_job)
             self._writing_job = None
         self._go_on_replying()
-        if not self.state.active and self._deletion is not None:
+        if not self.state.active and self._deletions:
             self._erase()
 
     # -- posting -------------------------------------------------------------------------------
@@ -270,7 +279,10 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
     # -- leaving -------------------------------------------------------------------------------
 
     def _restart_idle_timer(self) -> None:
-        self.set_timer("idle", self._settings.idle_timeout_s, _IdleTimer())
+        idle_s = self._settings.idle_timeout_s
+        if self.state is None:
+            idle_s = min(idle_s, _NOTHING_IDLE_S)
+        self.set_timer("idle", idle_s, _IdleTimer())
 
     @property
     def _busy(self) -> bool:
@@ -297,7 +309,9 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
     def _delete(self) -> Any:
         if self.state is None:
             raise ConversationNotFound
-        self._deletion = self.defer()
+        self._deletions.append(self.defer())
+        if len(self._deletions) > 1:
+            return DEFERRED  # it is being deleted; one end answers all
         if self.state.active:
             self.submit_own(Close(reason="deleted"))
         else:
@@ -311,9 +325,10 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
         if end.error is not None:
             raise end.error
         self._log.end(self.stream, "deleted")
-        if self._deletion is not None and not end.cancelled:
-            self._deletion.answer(None)
-            self._deletion = None
+        if not end.cancelled:
+            for reply in self._deletions:
+                reply.answer(None)
+            self._deletions.clear()
         self._registry.signal(Idle(session_id=self.session_id))
 
 

@@ -52,7 +52,7 @@ def test_every_default_is_the_one_in_its_row() -> None:
         elif isinstance(value, str):
             assert written == value
         else:
-            assert value in (None, (), ("127.0.0.1:5010",))
+            assert value in (None, (), {}, ("127.0.0.1:5010",))
 
 
 def test_the_file_in_the_docs_starts(tmp_path: Path) -> None:

@@ -1,0 +1,269 @@
+"""Live streams over real sockets: resume, ends, and clients that misbehave."""
+
+from __future__ import annotations
+
+import random  # noqa: TID251 - a seed of the test's own
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from wsproto.events import BytesMessage, TextMessage
+
+from actors.assistant.settings import AssistantSettings
+from api.settings import StreamSettings
+from tests.api.conversing import FAST, Talk, conversing
+from tests.api.wire import Refused
+
+SLOW = AssistantSettings(echo_pause_s=30)
+
+
+async def test_a_subscriber_gets_history_then_live_without_a_seam(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        await talk.post(session_id, "before")
+        async with talk.line(session_id, after=0) as line:
+            ready = await line.next()
+            assert (ready["type"], ready["after"]) == ("ready", 0)
+            await line.until("reply.completed")
+            await talk.post(session_id, "after that")
+            await line.until("reply.completed")
+        seqs = [event["seq"] for event in line.events]
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert line.events[0]["type"] == "session.created"
+
+
+async def test_without_after_a_subscriber_starts_from_now(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        async with talk.line(session_id) as line:
+            assert await line.next() == {"type": "ready", "seq": 1, "after": 1}
+            posted = await talk.post(session_id, "hello")
+            assert (await line.next())["data"] == posted
+
+
+async def test_the_seq_that_a_post_returned_is_never_beyond_the_newest(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        for number in range(20):
+            posted = await talk.post(session_id, f"m{number}")
+            async with talk.line(session_id, after=posted["seq"]) as line:
+                assert (await line.next())["type"] == "ready"
+
+
+async def test_beyond_the_newest_is_an_error_frame_and_a_close(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        async with talk.line(session_id, after=99) as line:
+            assert (await line.next())["type"] == "error"
+            assert (await line.closed()).code == 1008
+        answer = await talk.client.get(f"/api/sessions/{session_id}/stream?after=99")
+        assert '"type":"error"' in answer.text
+
+
+async def test_a_subscriber_cut_at_random_sees_what_one_that_stayed_saw(tmp_path: Path) -> None:
+    settings = AssistantSettings(echo_pause_s=0.01)
+    async with conversing(tmp_path, assistant=settings) as talk, trio.open_nursery() as nursery:
+        session_id = await talk.open_session()
+        over = 12
+
+        async def write() -> None:
+            for number in range(over):
+                await talk.post(session_id, f"{number} " + "word " * 20)
+
+        nursery.start_soon(write)
+        seen, cuts = await _seen_with_cuts(talk, session_id, replies=over)
+        async with talk.line(session_id, after=0) as stayed:
+            for _ in range(over):
+                await stayed.until("reply.completed")
+        assert cuts >= 30
+        assert seen == stayed.events
+
+
+async def _seen_with_cuts(
+    talk: Talk, session_id: str, *, replies: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Follow to the end of so many replies, cut off again and again without a close."""
+    chance, seen, cuts = random.Random(7), [], 0
+    while sum(event["type"] == "reply.completed" for event in seen) < replies:
+        after = seen[-1]["seq"] if seen else 0
+        with trio.move_on_after(chance.uniform(0.005, 0.15)):
+            async with talk.line(session_id, after=after) as line:
+                while sum(e["type"] == "reply.completed" for e in seen) < replies:
+                    frame = await line.next()
+                    if "at" in frame:
+                        seen.append(frame)
+        cuts += 1
+    return seen, cuts
+
+
+async def test_sse_resumes_by_last_event_id(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        await talk.post(session_id, "one two three")
+        url = f"/api/sessions/{session_id}/stream"
+        ids = await _sse_ids(talk, f"{url}?after=0", until="reply.completed")
+        assert ids == list(range(len(ids)))  # that of the ready frame is where it starts
+        more = await _sse_ids(talk, f"{url}?after=0", until="reply.completed", last=3)
+        assert more == ids[3:]
+        await talk.client.patch(f"/api/sessions/{session_id}", json={"status": "closed"})
+        whole = await talk.client.get(f"{url}?after=0")
+        assert "session.closed" in whole.text
+        over = await talk.client.get(url, headers={"Last-Event-ID": str(len(ids))})
+        assert over.status_code == 204
+
+
+async def _sse_ids(talk: Talk, url: str, *, until: str, last: int | None = None) -> list[int]:
+    resume = "" if last is None else f"Last-Event-ID: {last}\r\n"
+    request = f"GET {url} HTTP/1.1\r\nHost: 127.0.0.1\r\n{resume}\r\n"
+    text = ""
+    with trio.fail_after(10):
+        async with await trio.open_tcp_stream("127.0.0.1", talk.port) as stream:
+            await stream.send_all(request.encode())
+            while f'"type":"{until}"' not in text:
+                data = await stream.receive_some()
+                assert data, text
+                text += data.decode()
+    assert "content-type: text/event-stream" in text
+    return [int(line[4:]) for line in text.splitlines() if line.startswith("id: ")]
+
+
+async def test_a_stream_refuses_before_it_is_accepted(tmp_path: Path) -> None:
+    limits = StreamSettings(per_session=1)
+    async with conversing(tmp_path, streams=limits) as talk:
+        session_id = await talk.open_session()
+        for path, after, status in (("nope", None, 404), (session_id, "x", 400)):
+            with pytest.raises(Refused) as refused:
+                async with talk.line(path, after=after):
+                    pass
+            assert refused.value.status == status
+        async with talk.line(session_id) as line:
+            await line.next()
+            with pytest.raises(Refused) as refused:
+                async with talk.line(session_id):
+                    pass
+            assert refused.value.status == 503
+        json = {"Accept": "application/json"}
+        answer = await talk.client.get(f"/api/sessions/{session_id}/stream", headers=json)
+        assert answer.status_code == 406
+
+
+async def test_a_client_talks_over_its_websocket(tmp_path: Path) -> None:
+    async with conversing(tmp_path, assistant=SLOW) as talk:
+        session_id = await talk.open_session()
+        async with talk.line(session_id) as line:
+            for _ in range(2):
+                await line.say(type="message", id="k1", content="hello")
+                ack = await line.until("ack")
+                assert (ack["id"], ack["message"]["content"]) == ("k1", "hello")
+            await line.say(type="cancel", id="c1")
+            assert (await line.until("ack"))["id"] == "c1"
+            assert (await talk.messages(session_id))[0]["role"] == "user"
+            for frame, status in (
+                ({"type": "message", "id": "k1", "content": "other"}, 422),
+                ({"type": "message", "id": "k2"}, 400),
+                ({"type": "message", "id": "k3", "content": 5}, 400),
+                ({"type": "dance", "id": "k4"}, 400),
+                ({"id": "k5"}, 400),
+            ):
+                await line.say(**frame)
+                error = await line.until("error")
+                assert (error["statusCode"], error["id"]) == (status, frame["id"])
+            for raw in ("{", "[]", '"x"'):
+                await line.send(TextMessage(data=raw))
+                assert (await line.until("error"))["statusCode"] == 400
+            await line.send(BytesMessage(data=b"\x00"))
+            assert (await line.until("error"))["id"] is None
+
+
+async def test_who_says_too_much_is_closed(tmp_path: Path) -> None:
+    limits = StreamSettings(messages_per_s=2)
+    async with conversing(tmp_path, streams=limits) as talk:
+        session_id = await talk.open_session()
+        async with talk.line(session_id) as line:
+            for _ in range(20):
+                await line.say(type="cancel")
+            closed = await line.closed()
+        assert (closed.code, closed.reason) == (1008, "too many messages")
+
+
+async def test_the_end_of_a_session_is_its_last_event_and_a_normal_close(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        async with talk.line(session_id) as line:
+            await line.next()
+            assert (await talk.client.delete(f"/api/sessions/{session_id}")).status_code == 204
+            assert (await line.closed()).code == 1000
+        assert line.frames[-1]["type"] == "session.closed"
+        assert line.frames[-1]["data"]["closedReason"] == "deleted"
+
+
+async def test_a_stop_closes_streams_with_a_code_that_asks_to_come_again(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk, trio.open_nursery() as nursery:
+        session_id = await talk.open_session()
+        begun, ended = trio.Event(), trio.Event()
+
+        async def follow() -> None:
+            url = f"/api/sessions/{session_id}/stream"
+            async with talk.client.stream("GET", url) as answer:
+                async for _ in answer.aiter_lines():
+                    begun.set()
+            ended.set()
+
+        async with talk.line(session_id) as line:
+            await line.next()
+            nursery.start_soon(follow)
+            await begun.wait()
+            talk.drain.begin()
+            assert (await line.closed()).code == 1012
+        with trio.fail_after(5):
+            await ended.wait()
+        assert talk.house.hub.statistics().subscribers == 0
+
+
+async def test_a_reader_that_is_asleep_gets_everything_and_slows_nobody(tmp_path: Path) -> None:
+    async with conversing(tmp_path, assistant=FAST) as talk:
+        session_id = await talk.open_session()
+        sleeper = await _subscribe_raw(talk, session_id, receive_buffer=4096)
+        async with talk.line(session_id, after=0) as line:
+            for _ in range(12):  # more than all buffers between take
+                await talk.post(session_id, "x" * 60_000)
+                await line.until("reply.completed")
+        newest = line.events[-1]["seq"]
+        data = b""
+        with trio.fail_after(20):
+            while b'"seq":%d,' % newest not in data[-200_000:]:
+                data += await sleeper.receive_some(65536)
+        for seq in range(1, newest + 1):
+            assert data.count(b'"seq":%d,"at"' % seq) == 1
+        await sleeper.aclose()
+
+
+async def _subscribe_raw(
+    talk: Talk, session_id: str, *, receive_buffer: int | None = None
+) -> trio.SocketStream:
+    socket = trio.socket.socket()
+    if receive_buffer is not None:
+        socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer)
+    await socket.connect(("127.0.0.1", talk.port))
+    stream = trio.SocketStream(socket)
+    await stream.send_all(
+        f"GET /api/sessions/{session_id}/stream?after=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    return stream
+
+
+async def test_subscribers_that_leave_leave_nothing(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        for _ in range(5):
+            async with talk.line(session_id, after=0) as line:
+                await line.next()
+            stream = await _subscribe_raw(talk, session_id)
+            await stream.receive_some(10)
+            await stream.aclose()
+        with trio.fail_after(5):
+            while talk.house.hub.statistics().subscribers:
+                await trio.sleep(0.01)
