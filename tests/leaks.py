@@ -32,7 +32,7 @@ def footprint(temporary: Path) -> Footprint:
         if not thread.name.startswith(_IDLE_WORKER)
     }
     directories = {f"directory {path.name}" for path in temporary.glob("mooring-chromium-*")}
-    return Footprint(frozenset(_children()), frozenset(threads), frozenset(directories))
+    return Footprint(frozenset(_children(temporary)), frozenset(threads), frozenset(directories))
 
 
 def leaks(earlier: Footprint, temporary: Path, *, patience_s: float = 5.0) -> list[str]:
@@ -45,7 +45,7 @@ def leaks(earlier: Footprint, temporary: Path, *, patience_s: float = 5.0) -> li
     return footprint(temporary).beyond(earlier)
 
 
-def _children() -> set[str]:
+def _children(temporary: Path) -> set[str]:
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -55,6 +55,21 @@ def _children() -> set[str]:
         # The name is in brackets and may hold anything, spaces and brackets too.
         name, _, rest = text.partition("(")[2].rpartition(")")
         state, parent = rest.split()[:2]
-        if int(parent) == os.getpid():
+        if int(parent) == os.getpid() and _is_ours(stat.parent, name, state, temporary):
             found.add(f"process {stat.parent.name} {name} {state}")
     return found
+
+
+def _is_ours(process: Path, name: str, state: str, temporary: Path) -> bool:
+    """Tell a child of this test from an orphan of another one.
+
+    Launching Chromium makes this process the reaper of its orphans, so a Chromium whose server an
+    earlier test killed falls to us whenever its last ancestor ends.
+    """
+    if not name.startswith("chrom"):
+        return True
+    try:
+        environment = (process / "environ").read_bytes()
+    except OSError:
+        return False
+    return state != "Z" and os.fsencode(temporary) in environment
