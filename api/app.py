@@ -18,6 +18,7 @@ from api.drain import Drain
 from api.errors import ServerStopping, answer_to, is_unexpected
 from api.guard import Admitted, Facts, Policy, Preflight, Refused, decide
 from api.reply import reply_error
+from engine.clock import Clock, SystemClock
 
 _PREFLIGHT_AGE_S: Final = 600
 _ALLOWED_METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
@@ -38,9 +39,12 @@ class App(QuartTrio):
     request_class = BoundedRequest
     websocket_class = Socket
 
-    def __init__(self, *, policy: Policy, drain: Drain, max_body_bytes: int) -> None:
+    def __init__(
+        self, *, policy: Policy, drain: Drain, max_body_bytes: int, clock: Clock | None = None
+    ) -> None:
         super().__init__("api", static_folder=None, template_folder=None)
         self._policy = policy
+        self._clock = clock or SystemClock()
         self._drain = drain
         self.config["MAX_CONTENT_LENGTH"] = max_body_bytes
         self.config["BODY_TIMEOUT"] = BODY_DEADLINE_S
@@ -50,7 +54,7 @@ class App(QuartTrio):
         self.register_error_handler(Exception, _answer_error)
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
-        verdict = decide(_facts(request), self._policy)
+        verdict = decide(_facts(request, self._clock), self._policy)
         match verdict:
             case Refused(error=error):
                 response: Response | WerkzeugResponse = _error_response(request, error)
@@ -63,7 +67,7 @@ class App(QuartTrio):
         return response
 
     async def handle_websocket(self, websocket: Websocket) -> Response | WerkzeugResponse | None:
-        verdict = decide(_facts(websocket), self._policy)
+        verdict = decide(_facts(websocket, self._clock), self._policy)
         if isinstance(verdict, Refused):
             return _error_response(websocket, verdict.error)
         return await super().handle_websocket(websocket)
@@ -87,7 +91,7 @@ def _error_response(request: Any, error: Exception) -> Response:
     return reply_error(answer)
 
 
-def _facts(request: Request | Websocket) -> Facts:
+def _facts(request: Request | Websocket, clock: Clock) -> Facts:
     scope: Any = request.scope
     headers = tuple(
         (name.decode("latin1").lower(), value.decode("latin1")) for name, value in scope["headers"]
@@ -95,7 +99,7 @@ def _facts(request: Request | Websocket) -> Facts:
     # A websocket's handshake is guarded as the GET that it is.
     method = scope.get("method", "GET")
     scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
-    return Facts(method=method, path=request.path, scheme=scheme, headers=headers)
+    return Facts(method=method, path=request.path, scheme=scheme, headers=headers, now=clock.now())
 
 
 def _allow_reading(

@@ -5,22 +5,28 @@ tokens are compared in constant time.
 
 Without operator tokens the server is open to programs on this machine, and to nobody else. A web
 page is kept out by its `Origin` and `Sec-Fetch-Site`, a name that was rebound to loopback by its
-`Host`, the world behind a proxy by the headers that proxies add. With tokens a token decides.
+`Host`, the world behind a proxy by the headers that proxies add. With tokens a token decides, or,
+for our own pages and nobody else's, the cookie that they got for one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from datetime import datetime
 from typing import Final, TypeAlias
 
 import msgspec
 
 from api.address import Origin, origin_of, parse_origin, split_host
 from api.errors import CallRefused, TokenRequired
+from api.login import COOKIE, is_good_cookie
 
 # Probes carry no token, and learn nothing there that would need one.
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
+# Where a person logs in: with tokens set, the page itself is for everybody.
+PAGE_PATHS: Final = frozenset({"/chat", "/chat/chat.css", "/chat/chat.js"})
+LOGIN_PATH: Final = "/chat/login"
 
 _PROXY_HEADERS: Final = frozenset(
     {
@@ -44,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     scheme: str
     headers: tuple[tuple[str, str], ...]
+    now: datetime | None = None  # without it no cookie is good
 
     def values(self, name: str) -> tuple[str, ...]:
         return tuple(value for key, value in self.headers if key == name)
@@ -54,6 +61,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     token_digests: tuple[bytes, ...] = ()
     allowed_origins: frozenset[Origin] = frozenset()
+    public_origin: Origin | None = None
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -78,10 +86,28 @@ class Refused(msgspec.Struct, frozen=True):
 Verdict: TypeAlias = Admitted | Preflight | Refused
 
 
-def policy_for(tokens: tuple[str, ...], allowed_origins: frozenset[Origin]) -> Policy:
-    """Return the policy that admits bearers of `tokens`, or this machine when there are none."""
+def policy_for(
+    tokens: tuple[str, ...],
+    allowed_origins: frozenset[Origin],
+    public_origin: Origin | None = None,
+) -> Policy:
+    """Return the policy that admits bearers of `tokens`, or this machine when there are none.
+
+    Args:
+        public_origin: what browsers call the server where a proxy stands in front.
+    """
     digests = tuple(_digest(token) for token in tokens)
-    return Policy(token_digests=digests, allowed_origins=allowed_origins)
+    return Policy(
+        token_digests=digests, allowed_origins=allowed_origins, public_origin=public_origin
+    )
+
+
+def digest_of_token(token: str, policy: Policy) -> bytes | None:
+    """Return the digest of a token that is known; None when it is not."""
+    digest = _digest(token)
+    # Every digest is compared, so that the time taken tells neither which one matched nor whether.
+    matches = [hmac.compare_digest(digest, known) for known in policy.token_digests]
+    return digest if any(matches) else None
 
 
 def decide(facts: Facts, policy: Policy) -> Verdict:
@@ -97,8 +123,10 @@ def decide(facts: Facts, policy: Policy) -> Verdict:
         problem = _why_not_local(facts, is_allowed_page=cors is not None)
         if problem is not None:
             return Refused(CallRefused(problem), cors)
-    elif not (is_preflight and cors) and not _bears_token(facts, policy):
-        return Refused(TokenRequired("Send the header Authorization: Bearer <token>"), cors)
+    elif not (is_preflight and cors):
+        refusal = _why_not_operator(facts, policy)
+        if refusal is not None:
+            return Refused(refusal, cors)
     if is_preflight and cors is not None:
         return Preflight(cors)
     return Admitted(cors)
@@ -132,15 +160,51 @@ def _own_origin(facts: Facts) -> Origin | None:
     return None if split is None else origin_of(facts.scheme, *split)
 
 
+def _why_not_operator(facts: Facts, policy: Policy) -> CallRefused | TokenRequired | None:
+    """Return why this is neither the bearer of a token nor a page of ours; None when it is."""
+    if _bears_token(facts, policy):
+        return None
+    if facts.path in PAGE_PATHS and facts.method in {"GET", "HEAD"}:
+        return None
+    is_login = facts.path == LOGIN_PATH and facts.method == "POST"
+    if is_login or _has_cookie(facts, policy):
+        if _is_from_own_page(facts, policy):
+            return None
+        return CallRefused("A request by cookie is for pages of this server only")
+    return TokenRequired("Send the header Authorization: Bearer <token>")
+
+
+def _has_cookie(facts: Facts, policy: Policy) -> bool:
+    if facts.now is None:
+        return False
+    found = [
+        value.strip()
+        for header in facts.values("cookie")
+        for name, _, value in (part.partition("=") for part in header.split(";"))
+        if name.strip() == COOKIE
+    ]
+    return len(found) == 1 and is_good_cookie(found[0], policy.token_digests, facts.now)
+
+
+def _is_from_own_page(facts: Facts, policy: Policy) -> bool:
+    """Tell whether a browser says that one of our own pages asks for this."""
+    origins = facts.values("origin")
+    if origins:
+        own = {_own_origin(facts), policy.public_origin} - {None}
+        return all(parse_origin(origin) in own for origin in origins)
+    # Browsers leave it out of what only reads, and out of nothing else: websockets have it.
+    reads = facts.method in {"GET", "HEAD"} and not facts.values("upgrade")
+    sites = facts.values("sec-fetch-site")
+    return reads and bool(sites) and all(site.lower() in _OWN_SITES for site in sites)
+
+
 def _bears_token(facts: Facts, policy: Policy) -> bool:
     headers = facts.values("authorization")
     if len(headers) != 1:
         return False
     scheme, _, token = headers[0].strip().partition(" ")
-    digest = _digest(token.strip())
-    # Every digest is compared, so that the time taken tells neither which one matched nor whether.
-    matches = [hmac.compare_digest(digest, known) for known in policy.token_digests]
-    return scheme.lower() == "bearer" and any(matches)
+    is_known = digest_of_token(token.strip(), policy) is not None
+    return scheme.lower() == "bearer" and is_known
 
 
 def _digest(token: str) -> bytes:

@@ -32,6 +32,7 @@ from api.app import App
 from api.assistant import assistant_routes
 from api.assistant_house import House, open_house
 from api.browser import BrowserDesk, browser_routes
+from api.chat.routes import chat_routes
 from api.config import Config
 from api.datadir import hold_data_dir
 from api.demo.run import open_demo
@@ -39,7 +40,7 @@ from api.drain import Drain
 from api.guard import policy_for
 from api.health import health_routes
 from api.listen import bound_url, open_listeners
-from api.settings import SettingError, StartError
+from api.settings import SettingError, StartError, public_origin
 from api.signals import Stop
 from api.streams import Streams
 from api.web import Web, load_tls
@@ -222,12 +223,14 @@ def _make_app(
     browser: BrowserSettings,
 ) -> AccessLog:
     settings, door = plan.config.settings, plan.config.door
-    policy = policy_for(settings.operator_tokens, door.allowed_origins)
-    app = App(policy=policy, drain=drain, max_body_bytes=settings.max_body_bytes)
+    public_url = door.public_url or plan.urls[0]
+    policy = policy_for(settings.operator_tokens, door.allowed_origins, public_origin(public_url))
+    app = App(policy=policy, drain=drain, max_body_bytes=settings.max_body_bytes, clock=clock)
     app.register_blueprint(health_routes(desk, drain, clock))
-    app.register_blueprint(browser_routes(desk, browser, door.public_url or plan.urls[0]))
+    app.register_blueprint(browser_routes(desk, browser, public_url))
     streams = Streams(house.hub, house.store, drain, settings.streams)
     app.register_blueprint(assistant_routes(house.desk, streams))
+    app.register_blueprint(chat_routes(policy, clock, is_https=public_url.startswith("https://")))
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.
     trusted = door.trusted_proxies if settings.operator_tokens else ()
     return AccessLog(app, clock, trusted)

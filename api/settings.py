@@ -136,7 +136,7 @@ def _check_reach(door: Door, *, has_tokens: bool) -> None:
     for address in door.addresses:
         if not address.is_loopback:
             raise SettingError("MOORING_BIND", f"{address} is not loopback, which {need}")
-    origin = None if door.public_url is None else _public_origin(door.public_url)
+    origin = None if door.public_url is None else public_origin(door.public_url)
     if origin is not None and not origin.is_loopback:
         raise SettingError("MOORING_PUBLIC_URL", f"{origin} is not loopback, which {need}")
 
@@ -180,7 +180,8 @@ def _url(name: str, text: str | None) -> str | None:
     return text.rstrip("/")
 
 
-def _public_origin(url: str) -> Origin | None:
+def public_origin(url: str) -> Origin | None:
+    """Return the origin that browsers see under a public URL."""
     match = _URL.fullmatch(url)
     return None if match is None else parse_origin(match[1])
 

@@ -17,6 +17,7 @@ from api.address import Address
 from api.app import App
 from api.assistant import assistant_routes
 from api.assistant_house import House, open_house
+from api.chat.routes import chat_routes
 from api.drain import Drain
 from api.guard import policy_for
 from api.listen import open_listener
@@ -85,9 +86,11 @@ async def conversing(
     web_options.setdefault("stop_deadline_s", 1.0)
     web_options.setdefault("max_frame_bytes", settings.streams.max_frame_bytes)
     async with open_house(settings, data_dir=data_dir, clock=clock, drain_s=0.2) as house:
-        app = App(policy=policy_for(tokens, frozenset()), drain=drain, max_body_bytes=1024 * 1024)
+        policy = policy_for(tokens, frozenset())
+        app = App(policy=policy, drain=drain, max_body_bytes=1024 * 1024)
         live = Streams(house.hub, house.store, drain, settings.streams)
         app.register_blueprint(assistant_routes(house.desk, live))
+        app.register_blueprint(chat_routes(policy, clock, is_https=False))
         web = Web(AccessLog(app, clock), drain, **web_options)
         listener = open_listener(Address.at(0))
         port = listener.getsockname()[1]

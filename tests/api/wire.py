@@ -51,8 +51,10 @@ class Line:
     def events(self) -> list[dict[str, Any]]:
         return [frame for frame in self.frames if "at" in frame]
 
-    async def open(self, target: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        request = Request(host="127.0.0.1", target=target, extra_headers=list(headers))
+    async def open(
+        self, target: str, headers: tuple[tuple[bytes, bytes], ...] = (), *, port: int
+    ) -> None:
+        request = Request(host=f"127.0.0.1:{port}", target=target, extra_headers=list(headers))
         await self.stream.send_all(self._ws.send(request))
         event = await self._event()
         if isinstance(event, RejectConnection):
@@ -109,6 +111,14 @@ class Line:
                 data = b""
             self._ws.receive_data(bytes(data) or None)
 
+    async def answer_pings(self) -> None:
+        """Read for ever, for the pings only."""
+        while True:
+            event = await self._event()
+            if isinstance(event, Ping):
+                self.pings += 1
+                await self.stream.send_all(self._ws.send(event.response()))
+
     async def _answer_close(self, event: CloseConnection) -> None:
         if event.code != 1006:
             with suppress(trio.BrokenResourceError):
@@ -123,5 +133,5 @@ async def lined(
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         line = Line(stream)
         with trio.fail_after(15):
-            await line.open(target, headers)
+            await line.open(target, headers, port=port)
         yield line

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 import trio_asyncio
 
@@ -187,8 +186,3 @@ async def test_with_a_token_the_page_logs_in_and_others_do_not_use_its_cookie(
             await chat.say("hello")
             await chat.until_texts("hello", "hello")
             assert await chat.page.evaluate("() => document.cookie") == ""
-
-
-@pytest.fixture(autouse=True)
-def _leaks_nothing(leak_check: Path) -> None:
-    """No process, thread or profile outlives a test."""

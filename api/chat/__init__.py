@@ -1,0 +1,1 @@
+"""The chat page: talk to the assistant from a browser."""
