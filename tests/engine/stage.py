@@ -51,6 +51,7 @@ from tests.engine.puppet import Accident, Refusal
 from tests.engine.tasks import living_tasks
 
 TICK_S = 1 / 64
+_STOPPING_S = 0.5 + 2.0 + TICK_S + 1e-6  # for a job that is slow to leave, and `on_stop`
 Trace = list[tuple[Any, ...]]
 
 
@@ -127,6 +128,7 @@ class Stage:
         self.expect(self.ends == {ref.address: 1 for ref in self.refs}, "ends", self.ends)
 
     async def _play(self, open_inner: Any, watcher: ActorRef) -> None:
+        closes_at = 0.0
         async with open_inner(grace_s=self.program.grace_s) as inner:
             for number, part in enumerate(self.program.parts):
                 build = partial(_Walker, self, number, part)
@@ -136,6 +138,9 @@ class Stage:
             async with trio.open_nursery() as clients:
                 for sender, steps in enumerate(self.program.clients):
                     clients.start_soon(self._client, sender, steps, inner)
+            closes_at = trio.current_time()
+        took = trio.current_time() - closes_at
+        self.expect(took <= self.program.grace_s + _STOPPING_S, "slow to close", took)
 
     async def _client(self, sender: int, steps: tuple[Step, ...], inner: Any) -> None:
         for step in steps:

@@ -32,6 +32,14 @@ from tests.engine.puppet import Puppet, accident, settled, sleeping, spawn
 ENGINE = str(Path(engine.__file__).parent)
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_raises() -> Iterator[None]:
+    """Trio minds Ctrl-C only where Python does, and a test's process may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def interrupt_at(line: int) -> Iterator[Callable[[], bool]]:
     """Send SIGINT before the `line`-th line of the engine's code that is run from here on."""
@@ -108,7 +116,7 @@ async def _run_until_interrupted(interrupted: list[BaseException]) -> None:
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("phase", range(0, 10, 3))
-def test_interrupts_lose_nothing_at_whatever_line_they_strike(phase: int) -> None:
+def test_interrupts_leave_nobody_waiting_at_whatever_line_they_strike(phase: int) -> None:
     # Every tenth line from `phase` on. A coroutine that is interrupted before its first step was
     # never awaited: Python says so.
     line, fired_once = phase + 1, False
@@ -136,7 +144,7 @@ def _is_interrupt(error: BaseException) -> bool:
     return others is None and error.subgroup(KeyboardInterrupt) is not None
 
 
-def test_interrupts_lose_nothing_and_reach_a_handler_that_never_returns() -> None:
+def test_interrupts_leave_nobody_waiting_for_a_handler_that_never_returns() -> None:
     reached: list[str] = []
 
     def never_return(_: Puppet) -> None:
