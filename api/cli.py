@@ -1,4 +1,4 @@
-"""The command line: `mooring serve`."""
+"""The command line: `mooring serve` and `mooring store`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from actors.browser.family import open_browser_sessions
 from api.config import load
 from api.serve import run
 from api.settings import StartError
+from api.store_cli import store
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("mooring"), prog_name="mooring", message="%(prog)s %(version)s")
 def main() -> None:
     """Keep logged-in browser sessions alive, and reuse them over REST."""
+
+
+main.add_command(store)
 
 
 @main.command()

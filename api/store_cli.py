@@ -1,0 +1,164 @@
+"""`mooring store`: look after the database of a server that does not run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import trio
+
+from api.assistant_house import DATABASE
+from api.config import load
+from api.datadir import hold_data_dir
+from api.settings import StartError
+from engine.errors import StoreError
+from engine.store import CheckReport, SqliteStore, Transferred, open_sqlite
+
+_T = TypeVar("_T")
+_PRIVATE: Final = 0o600
+
+_config = click.option(
+    "--config",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Settings, in place of mooring.toml.",
+)
+
+
+@click.group()
+def store() -> None:
+    """Check, export and import what the server keeps. The server must not run meanwhile.
+
+    Exits with 0 when all is well, 2 when a setting is wrong, 1 when anything else is.
+    """
+
+
+@store.command()
+@_config
+def check(*, file: Path | None) -> None:
+    """Look for damage and contradictions in the database."""
+    report: CheckReport = _with_store(file, _check)
+    for problem in report.problems:
+        click.echo(problem)
+    click.echo(f"{report.streams} sessions, {report.events} events", err=True)
+    if report.problems:
+        sys.exit(1)
+
+
+@store.command("export")
+@_config
+@click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
+def export_lines(*, file: Path | None, output: Path) -> None:
+    """Write everything there is to OUTPUT, as JSON lines; - is the standard output.
+
+    A file is made for its owner only, and is whole or not there at all.
+    """
+    lines = _with_store(file, partial(_export, output=output))
+    click.echo(f"{lines} lines", err=True)
+
+
+@store.command("import")
+@_config
+@click.argument("source", type=click.Path(path_type=Path, dir_okay=False))
+def import_lines(*, file: Path | None, source: Path) -> None:
+    """Bring in an export, all of it or nothing; - is the standard input.
+
+    The database must be empty, or not be there.
+    """
+    done: Transferred = _with_store(file, partial(_import, source=source), must_exist=False)
+    click.echo(f"{done.streams} sessions, {done.events} events", err=True)
+
+
+def _with_store(
+    file: Path | None, work: Callable[[SqliteStore], Awaitable[_T]], *, must_exist: bool = True
+) -> _T:
+    """Run `work` on the store of the settings' data directory; errors end the program."""
+
+    async def run(path: Path) -> _T:
+        async with open_sqlite(path) as opened:
+            return await work(opened)
+
+    try:
+        folder = _data_dir(file, must_exist=must_exist)
+        with hold_data_dir(folder) as data_dir:
+            return trio.run(run, data_dir / DATABASE)
+    except StartError as error:
+        click.echo(f"mooring: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BaseExceptionGroup as group:
+        known = _only(group)
+        if known is None:
+            raise
+        click.echo(f"mooring: {known}", err=True)
+    except (StoreError, OSError) as error:
+        click.echo(f"mooring: {error}", err=True)
+    sys.exit(1)
+
+
+def _data_dir(file: Path | None, *, must_exist: bool) -> Path:
+    folder = Path(load(flags={}, environ=os.environ, file=file).settings.data_dir)
+    if must_exist and not (folder / DATABASE).exists():
+        raise StartError(f"there is no database at {folder / DATABASE}")
+    return folder
+
+
+def _only(error: BaseException) -> BaseException | None:
+    """Return the one error that a group wraps, when it is one to be told."""
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) != 1:
+            return None
+        error = error.exceptions[0]
+    return error if isinstance(error, StoreError | OSError) else None
+
+
+async def _check(opened: SqliteStore) -> CheckReport:
+    return await opened.check()
+
+
+async def _export(opened: SqliteStore, *, output: Path) -> int:
+    count = 0
+    async with _writing(output) as write, opened.export() as lines:
+        async for line in lines:
+            await write(line)
+            count += 1
+    return count
+
+
+async def _import(opened: SqliteStore, *, source: Path) -> Transferred:
+    async with _reading(source) as lines:
+        return await opened.import_lines(lines)
+
+
+@asynccontextmanager
+async def _writing(output: Path) -> AsyncIterator[Callable[[bytes], Awaitable[Any]]]:
+    if str(output) == "-":
+        out = trio.wrap_file(sys.stdout.buffer)
+        yield out.write
+        await out.flush()
+        return
+    partly = output.with_name(output.name + ".part")
+    handle = os.open(partly, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _PRIVATE)
+    try:
+        async with trio.wrap_file(os.fdopen(handle, "wb")) as file:
+            yield file.write
+            await file.flush()
+            await trio.to_thread.run_sync(os.fsync, handle)
+        await trio.Path(partly).replace(output)
+    finally:
+        await trio.Path(partly).unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _reading(source: Path) -> AsyncIterator[AsyncIterator[bytes]]:
+    if str(source) == "-":
+        yield aiter(trio.wrap_file(sys.stdin.buffer))
+    else:
+        async with await trio.open_file(source, "rb") as file:
+            yield aiter(file)
