@@ -32,6 +32,7 @@ from api.app import App
 from api.assistant import assistant_routes
 from api.assistant_house import House, open_house
 from api.browser import BrowserDesk, browser_routes
+from api.browser_stream import browser_stream_routes
 from api.chat.routes import chat_routes
 from api.config import Config
 from api.datadir import hold_data_dir
@@ -45,6 +46,7 @@ from api.signals import Stop
 from api.streams import Streams
 from api.web import Web, load_tls
 from engine.clock import Clock, SystemClock
+from engine.durable import Log
 from engine.errors import MooringError
 
 # The ports of the contract's three documents, so that the curl lines in each work as printed.
@@ -74,6 +76,7 @@ class OpenDesk(Protocol):
         clock: Clock,
         data_dir: Path,
         drain_s: float,
+        log: Log,
     ) -> AbstractAsyncContextManager[BrowserDesk]: ...
 
 
@@ -170,6 +173,7 @@ async def _serve(plan: Plan, drain: Drain) -> None:
                 clock=clock,
                 data_dir=plan.data_dir,
                 drain_s=_NOTICE_S,
+                log=house.log,
             )
         )
         app = _make_app(plan, desk=desk, house=house, drain=drain, clock=clock, browser=browser)
@@ -229,6 +233,7 @@ def _make_app(
     app.register_blueprint(health_routes(desk, drain, clock))
     app.register_blueprint(browser_routes(desk, browser, public_url))
     streams = Streams(house.hub, house.store, drain, settings.streams)
+    app.register_blueprint(browser_stream_routes(streams))
     app.register_blueprint(assistant_routes(house.desk, streams))
     app.register_blueprint(chat_routes(policy, clock, is_https=public_url.startswith("https://")))
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.

@@ -21,6 +21,7 @@ from actors.browser.captcha import TwoCaptcha
 from actors.browser.chromium import ChromiumOptions, find_executable, sweep_leftovers
 from actors.browser.chromium_actor import ChromiumActor, OpenContexts
 from actors.browser.driver import connect
+from actors.browser.journal import BrowserJournal
 from actors.browser.placement import PlacementSettings
 from actors.browser.pool import BrowserPool
 from actors.browser.pool_messages import AskPoolStatistics, PoolStatistics
@@ -39,6 +40,7 @@ from engine import (
     Supervisor,
     open_supervisor,
 )
+from engine.durable import Log
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _PERMANENT: Final = ActorPolicy(restart=Restart.PERMANENT, inbox_capacity=4096)
@@ -79,6 +81,7 @@ async def open_browser_sessions(
     clock: Clock,
     data_dir: Path,
     drain_s: float = 10.0,
+    log: Log | None = None,
 ) -> AsyncIterator[BrowserSessions]:
     """Open the family for the length of a block, inside `trio_asyncio.open_loop()`.
 
@@ -89,6 +92,7 @@ async def open_browser_sessions(
     Args:
         data_dir: this server's own; debug bundles go there, and its name marks the Chromiums, so
             that the next server with it finds what this one left when it was killed.
+        log: where what happens to sessions is kept; None keeps nothing of it.
 
     Raises:
         ChromiumMissing: no Chromium was found.
@@ -106,7 +110,9 @@ async def open_browser_sessions(
     async with (
         httpx.AsyncClient() as http,
         trio.open_nursery() as nursery,
-        open_supervisor("browser", clock=clock, shutdown_timeout_s=_SHUTDOWN_S) as outer,
+        # The journal outlives everybody who writes to it.
+        open_supervisor("browser journal", clock=clock, shutdown_timeout_s=_SHUTDOWN_S) as last,
+        open_supervisor("browser", parent=last, shutdown_timeout_s=_SHUTDOWN_S) as outer,
     ):
         nursery.start_soon(_sweep_bundles, bundles)
         pool = _spawn_pool(outer, settings, options, contexts)
@@ -122,6 +128,7 @@ async def open_browser_sessions(
             pool=pool,
             contexts=contexts,
             bundles=bundles,
+            journal=None if log is None else _spawn_journal(last, log, clock),
         )
         async with open_supervisor(
             "browser sessions",
@@ -143,6 +150,12 @@ async def open_browser_sessions(
 def run_id_of(data_dir: Path) -> str:
     """Return the twelve hex digits that mark the Chromiums of a data directory's server."""
     return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
+
+
+def _spawn_journal(supervisor: Supervisor, log: Log, clock: Clock) -> ActorRef:
+    return supervisor.spawn(
+        lambda: BrowserJournal(log, clock), "journal/browser", policy=_PERMANENT
+    )
 
 
 def _spawn_pool(

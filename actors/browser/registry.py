@@ -17,6 +17,7 @@ from actors.browser.errors import (
     SessionClosed,
     SessionNotFound,
 )
+from actors.browser.journal import CLOSED
 from actors.browser.messages import (
     CloseSession,
     GetSession,
@@ -155,6 +156,7 @@ class BrowserRegistry(Registry):
         return f"session_{seconds}_{digits:0{_ID_DIGITS}d}"
 
     def start_session(self, session_id: str, opening: Credentials) -> ActorRef:
+        self._equipment.note(session_id, "session.created", username=opening.username)
         self._shown[session_id] = _Shown(username=opening.username, created_at=self._clock.now())
         registry = self.ref
 
@@ -199,4 +201,6 @@ class BrowserRegistry(Registry):
         return BrowserCrashed("the session ended")
 
     def session_gone(self, session_id: str) -> None:
-        self._shown.pop(session_id, None)
+        if self._shown.pop(session_id, None) is not None:
+            reason = self.admission.reason(session_id) or "login_failed"
+            self._equipment.note(session_id, CLOSED, reason=reason)

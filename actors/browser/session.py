@@ -85,6 +85,7 @@ class BrowserSession(Actor):
         self._last_refresh: datetime | None = None
         self._failures = 0  # to keep the login alive, in a row
         self._retry_is_set = False
+        self._intrusions = 0  # of this context, that have been noted
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -123,6 +124,7 @@ class BrowserSession(Actor):
             error = SessionClosed() if self.stopping else OperationTimedOut()
         if self._work.lost:
             self._agenda.recovery_due = True
+        self._note_end(step, call, error)
         if step is Step.LOG_IN:
             self._login_ended(error)
         else:
@@ -151,6 +153,10 @@ class BrowserSession(Actor):
 
     def _begin(self, step: Step) -> None:
         call, work = self._agenda.call, self._work
+        if call is not None:
+            self._note("operation.started", name=call.message.call.name)
+        elif step is not Step.RECOVER:
+            self._note(f"{step.value}.started")
         if call is not None:
             self._registry.signal(LeaseRenewed(token=call.message.token))
             self.start_job(step.value, self._operate, call.message)
@@ -232,6 +238,7 @@ class BrowserSession(Actor):
     def _enqueue(self, message: Operate) -> Any:
         if self._ended is not None:
             raise again(self._ended)
+        self._note("lease.granted", token=message.token)
         reply = self.defer(on_gone=_CallerLeft(message.token))
         self._agenda.calls.append(Call(message, reply))
         if self._agenda.running is None and self._work.context_id is None:
@@ -247,6 +254,7 @@ class BrowserSession(Actor):
     def _context_lost(self, context_id: str) -> None:
         if context_id == self._work.context_id:
             self._work.lost = True
+            self._note("browser.crashed")
             # A login and a recovery notice by themselves, and take another context.
             if self._agenda.running not in {Step.LOG_IN, Step.RECOVER}:
                 self._agenda.recovery_due = True
@@ -270,6 +278,7 @@ class BrowserSession(Actor):
             call.reply.refuse(result)
         else:
             call.reply.answer(result)
+        self._note("lease.released", token=call.message.token)
         self._registry.signal(LeaseReleased(token=call.message.token))
 
     def _refuse_all(self, error: BrowserSessionError) -> None:
@@ -284,6 +293,25 @@ class BrowserSession(Actor):
             self._registry.signal(SessionEnding(id=self._id, reason=reason, error=self._ended))
             self._refuse_all(self._ended)
             self.ref.signal(_Finish())
+
+    def _note(self, event: str, **data: Any) -> None:
+        self._equipment.note(self._id, event, **data)
+
+    def _note_end(self, step: Step, call: Call | None, error: Exception | None) -> None:
+        """Put a step's end on the stream, and what its page tried to open meanwhile."""
+        intrusions = self._work.intrusions
+        if intrusions > self._intrusions:
+            self._note("popup.blocked", count=intrusions - self._intrusions)
+        self._intrusions = intrusions
+        failure = {} if error is None else {"error": str(told(error))}
+        if call is not None:
+            name = call.message.call.name
+            self._note("operation.finished", name=name, success=error is None, **failure)
+        elif step is Step.RECOVER:
+            if error is None:
+                self._note("session.recovered")
+        else:
+            self._note(f"{step.value}.{'succeeded' if error is None else 'failed'}", **failure)
 
     def _report(self) -> None:
         self._registry.signal(

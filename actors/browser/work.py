@@ -26,6 +26,7 @@ from actors.browser.errors import (
     OperationTimedOut,
     PortalUnreachable,
 )
+from actors.browser.journal import Note
 from actors.browser.page import BrowserGone, BrowserState, Context, Page, PageError
 from actors.browser.pool_messages import RegainContext, ReturnContext, TakeContext
 from actors.browser.portals.portal import CaptchaSolver, Credentials, Operation, Portal
@@ -50,6 +51,25 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     pool: ActorRef
     contexts: OpenContexts
     bundles: DebugBundles
+    journal: ActorRef | None = None  # takes `Note`s; None where nobody keeps them
+
+    def note(self, session_id: str, event: str, **data: Any) -> None:
+        """Put what has happened to a session on its stream; `data` holds no secret."""
+        if self.journal is not None:
+            self.journal.signal(Note(session_id=session_id, event=event, data=data))
+
+
+class _NotingSolver:
+    """A captcha solver that puts each success on the session's stream."""
+
+    def __init__(self, solver: CaptchaSolver, note: Callable[[], None]) -> None:
+        self._solver = solver
+        self._note = note
+
+    async def solve(self, *, site_key: str, page_url: str) -> str:
+        token = await self._solver.solve(site_key=site_key, page_url=page_url)
+        self._note()
+        return token
 
 
 class PageWork:
@@ -68,7 +88,11 @@ class PageWork:
     def __init__(self, equipment: Equipment, credentials: Credentials, owner: ActorRef) -> None:
         self._equipment = equipment
         self._credentials = credentials
-        self._captcha = equipment.captcha(credentials.captcha_api_key)
+        session_id = owner.address.partition("/")[2]
+        self._captcha = _NotingSolver(
+            equipment.captcha(credentials.captcha_api_key),
+            lambda: equipment.note(session_id, "captcha.solved"),
+        )
         self._owner = owner
         self._saved: BrowserState | None = None
         self.context_id: str | None = None
@@ -81,6 +105,12 @@ class PageWork:
         if context is not None:
             return context.page.url
         return self._saved.url if self._saved is not None else ""
+
+    @property
+    def intrusions(self) -> int:
+        """How many windows and dialogs this context's pages have opened, all got rid of."""
+        context = self._equipment.contexts.get(self.context_id or "")
+        return 0 if context is None else context.popups_closed + context.dialogs_dismissed
 
     def give_back(self) -> None:
         """Return the context to the pool; good at any time, also twice."""

@@ -27,6 +27,7 @@ from actors.browser.page import Page
 from actors.browser.portals.portal import Operation, operation, operations_of
 from actors.browser.settings import BrowserSettings
 from engine.clock import Clock
+from engine.durable import Log
 from engine.errors import AskTimeout
 
 MADE_AT = datetime(2024, 1, 7, 12, 34, 56, 789_999, tzinfo=UTC)
@@ -166,7 +167,7 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    settings: BrowserSettings, *, clock: Clock, data_dir: Path, drain_s: float
+    settings: BrowserSettings, *, clock: Clock, data_dir: Path, drain_s: float, log: Log
 ) -> AsyncIterator[Desk]:
     """Open a desk as `api.serve` does."""
     desk = Desk()
