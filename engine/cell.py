@@ -99,9 +99,10 @@ class Cell:
 
     def ask_to_stop(self, grace_s: float) -> None:
         """Begin to stop, for good, before the next ordinary message is handled."""
-        self.inbox.signal(Stop(grace_s))
+        until = trio.current_time() + grace_s
+        self.inbox.signal(Stop(until))
         if self.life is not None:
-            self.life.hurry(grace_s)
+            self.life.hurry(until)
 
     def stop_is_in(self) -> bool:
         """True when a stop waits in the inbox that no incarnation has handled."""

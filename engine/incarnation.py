@@ -38,7 +38,7 @@ _BATCH: Final = 64
 class Stop(msgspec.Struct, frozen=True):
     """Told to the actor from outside: it ends for good."""
 
-    grace_s: float
+    until: float  # on trio's clock: what is begun may finish till then
 
 
 class _GraceOver:
@@ -196,7 +196,7 @@ class Incarnation(Holdings):
                 self.current = message
                 self._answer(actor, message)
             case Stop():
-                self._stop(message.grace_s, final=True)
+                self._stop(message.until, final=True)
             case _:
                 self._deliver(actor, message)
 
@@ -221,25 +221,25 @@ class Incarnation(Holdings):
 
     def stop_myself(self, grace_s: float) -> None:
         """Begin to stop now; a PERMANENT actor keeps its inbox, and is started again."""
-        self._stop(grace_s, final=not self.cell.policy.restarts_after(None))
+        until = trio.current_time() + grace_s
+        self._stop(until, final=not self.cell.policy.restarts_after(None))
 
-    def _stop(self, grace_s: float, *, final: bool) -> None:
-        """Begin nothing more from now on; jobs have until the earliest grace that was named."""
+    def _stop(self, until: float, *, final: bool) -> None:
+        """Begin nothing more from now on; jobs have until the earliest `until` that was named."""
         if final:
             self.inbox.close()
-        until = trio.current_time() + grace_s
         if self.grace_until is not None and self.grace_until <= until:
             return
         self.grace_until = until
-        if grace_s > 0:
-            self.set_timer("engine.grace", grace_s, _GRACE_OVER)
+        left_s = until - trio.current_time()
+        if left_s > 0:
+            self.set_timer("engine.grace", left_s, _GRACE_OVER)
         else:
             self.cancel_jobs()
 
-    def hurry(self, grace_s: float) -> None:
+    def hurry(self, until: float) -> None:
         """A stop has come in: let an `on_start` under way end within its grace."""
         if self.starting is not None:
-            until = trio.current_time() + grace_s
             self.starting.deadline = min(self.starting.deadline, until)
 
     async def _clean_up(self, crash: Exception | None) -> None:

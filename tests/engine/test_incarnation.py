@@ -266,6 +266,20 @@ async def test_a_start_that_ends_within_the_grace_of_a_stop_is_not_cut_short(
     assert diary == ["start", "started", "stopped"]
 
 
+async def test_stop_lets_begun_work_finish_and_counts_the_grace_from_when_it_was_asked_for(
+    supervisor: Supervisor, autojump_clock: MockClock
+) -> None:
+    async def start(puppet: Puppet) -> None:
+        await trio.sleep(4)
+        puppet.start_job("job", trio.sleep_forever)
+
+    ref = spawn(supervisor, on_start=start)
+    await wait_all_tasks_blocked()
+    began = trio.current_time()
+    await supervisor.stop(ref, grace_s=5)
+    assert 5 <= trio.current_time() - began <= 5 + 1 / 64
+
+
 async def test_an_actor_that_is_stopped_before_it_began_is_never_built(
     supervisor: Supervisor,
 ) -> None:
