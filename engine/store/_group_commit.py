@@ -21,8 +21,8 @@ from engine.store._commit import Commit, size_of
 from engine.store._protocol import CommitDone, StoreStatistics
 
 Outcome: TypeAlias = CommitDone | StoreError
-# Begins to make a batch durable; awaited, gives an outcome for each commit, in order. Whatever goes
-# wrong is an outcome too, an error of its own for each; CommitUnknown is that of all or of none.
+# Makes a batch durable; gives an outcome for each commit, in order. Whatever goes wrong is an
+# outcome too, an error of its own for each; CommitUnknown is that of all or of none.
 Apply: TypeAlias = Callable[[Sequence[Commit]], Awaitable[Sequence[Outcome]]]
 
 _LOG: Final = logging.getLogger("mooring.engine")
@@ -37,16 +37,13 @@ class CommitLimits(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         waiting, waiting_bytes: how much may stand in line; beyond it a commit is refused at once.
         batch, batch_bytes: how much one batch takes.
-        overlap: with at least so many in line when a batch ends, the next one begins at once, and
-            its writing overlaps with the waking of those who waited.
         stall_s: how long the storage may take over one batch before it is given up.
     """
 
     waiting: int = 50_000
     waiting_bytes: int = 64 * 1024 * 1024
-    batch: int = 128
+    batch: int = 1_024
     batch_bytes: int = 16 * 1024 * 1024
-    overlap: int = 64
     stall_s: float = 60.0
 
 
@@ -62,16 +59,6 @@ class _Waiting:
         self.task = trio.lowlevel.current_task()
         self.begun = False
         self.outcome: Outcome | None = None
-
-
-class _Batch:
-    """Commits that have begun, and what will say how they ended."""
-
-    __slots__ = ("pending", "waiting")
-
-    def __init__(self, waiting: Sequence[_Waiting], pending: Awaitable[Sequence[Outcome]]) -> None:
-        self.waiting = waiting
-        self.pending = pending
 
 
 class GroupCommit:
@@ -133,8 +120,7 @@ class GroupCommit:
         finally:
             self._refusing = self._refusing or _CLOSED
             for waiting in tuple(self._line):
-                self._leave(waiting)
-                self._answer(waiting, StoreUnavailable(self._refusing))
+                self._refuse(waiting, self._refusing)
             self._done.set()
 
     async def close(self, timeout_s: float) -> None:
@@ -169,31 +155,25 @@ class GroupCommit:
 
     @trio.lowlevel.enable_ki_protection
     async def _write_batches(self) -> None:
-        batch: _Batch | None = None
-        while not self._stalled and (batch or self._line or self._refusing is None):
-            if batch is None:
-                batch = await self._gather()
-                continue
-            outcomes = await self._outcomes(batch)
-            begun, batch = batch, None
-            if len(self._line) >= self._limits.overlap and not self._stalled:
-                batch = self._begin()
-            self._answer_all(begun, outcomes)
+        while not self._stalled and (self._line or self._refusing is None):
+            if batch := await self._gather():
+                self._answer_all(batch, await self._outcomes(batch))
 
-    async def _gather(self) -> _Batch | None:
-        """Wait for a commit, then for one scheduler pass more, and begin what is there.
+    async def _gather(self) -> Sequence[_Waiting]:
+        """Wait for a commit, then for one scheduler pass more, and take what is there.
 
-        So everybody whom the last batch woke is in this one: beginning at once alternates half
-        batches (22 k/s instead of 35 k/s with 16 writers).
+        So everybody whom the last batch woke is in this one. Beginning at once alternates half
+        batches (22 k/s instead of 35 k/s with 16 writers), and so does writing one while those of
+        the last are woken (49 k/s instead of 78 k/s with 256).
         """
         if not self._line:
             self._kick = trio.Event()
             await self._kick.wait()
             self._kick = None
         await trio.lowlevel.checkpoint()
-        return self._begin()
+        return self._take()
 
-    def _begin(self) -> _Batch | None:
+    def _take(self) -> Sequence[_Waiting]:
         waiting: list[_Waiting] = []
         size = 0
         for one in islice(self._line, self._limits.batch):
@@ -204,44 +184,43 @@ class GroupCommit:
             waiting.append(one)
         for one in waiting:
             self._leave(one)
-        if not waiting:
-            return None
-        self._batches += 1
-        self._largest_batch = max(self._largest_batch, len(waiting))
-        return _Batch(waiting, self._apply([one.commit for one in waiting]))
+        return waiting
 
-    async def _outcomes(self, batch: _Batch) -> Sequence[Outcome]:
+    async def _outcomes(self, batch: Sequence[_Waiting]) -> Sequence[Outcome]:
         outcomes: Sequence[Outcome] | None = None
         reason = f"the storage did not answer within {self._limits.stall_s:g} s"
         try:
             with trio.move_on_after(self._limits.stall_s, shield=True):
-                outcomes = await batch.pending
+                outcomes = await self._apply([one.commit for one in batch])
         except Exception as error:
             # A fault of the store's own. Nobody may be left waiting for it.
             reason = f"the store crashed ({error!r})"
             _LOG.exception("the store crashed over a batch")
         if outcomes is None:
-            outcomes = [CommitUnknown(one.commit.stream, reason=reason) for one in batch.waiting]
+            outcomes = [CommitUnknown(one.commit.stream, reason=reason) for one in batch]
         if isinstance(outcomes[0], CommitUnknown):
             self._stalled, self._refusing = True, _STALLED
         return outcomes
 
-    def _answer_all(self, batch: _Batch, outcomes: Sequence[Outcome]) -> None:
-        for waiting, outcome in zip(batch.waiting, outcomes, strict=True):
-            self._count(waiting.commit, outcome)
-            self._answer(waiting, outcome)
+    def _answer_all(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+        self._batches += 1
+        self._largest_batch = max(self._largest_batch, len(batch))
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, CommitDone):
+                self._commits += 1
+                self._events += len(waiting.commit.events)
+            elif isinstance(outcome, CommitRefused):
+                self._refused += 1
+            else:
+                self._failed += 1
+            waiting.outcome = outcome
+            trio.lowlevel.reschedule(waiting.task)
 
-    def _count(self, commit: Commit, outcome: Outcome) -> None:
-        if isinstance(outcome, CommitDone):
-            self._commits += 1
-            self._events += len(commit.events)
-        elif isinstance(outcome, CommitRefused):
-            self._refused += 1
-        else:
-            self._failed += 1
-
-    def _answer(self, waiting: _Waiting, outcome: Outcome) -> None:
-        waiting.outcome = outcome
+    def _refuse(self, waiting: _Waiting, reason: str) -> None:
+        """Answer one that has not begun."""
+        self._leave(waiting)
+        self._failed += 1
+        waiting.outcome = StoreUnavailable(reason)
         trio.lowlevel.reschedule(waiting.task)
 
     @trio.lowlevel.enable_ki_protection
@@ -256,9 +235,7 @@ class GroupCommit:
                 await trio.sleep_forever()
             now = trio.current_time()
             for waiting in [late for late in self._line if late.deadline <= now]:
-                self._leave(waiting)
-                self._answer(waiting, StoreUnavailable("a commit could not begin in time"))
-                self._failed += 1
+                self._refuse(waiting, "a commit could not begin in time")
             self._next_expiry = min((one.deadline for one in self._line), default=float("inf"))
             self._expiry_scope = trio.CancelScope(deadline=self._next_expiry)
 

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from engine.store._commit import CatalogueRow, Claim, Commit, kind_of
+from engine.store._commit import CatalogueRow, Commit, kind_of
 from engine.store._group_commit import Outcome
 from engine.store._protocol import CommitDone
 from engine.store._rules import refusal
@@ -35,11 +35,12 @@ class Plan:
         self._now_ms = now_ms
         self._holders = holders
         self._next_id = next_id
+        # Rows one after another, as statements take them; of two for one key the later one wins.
         self.events: list[Any] = []
         self.entries: list[Any] = []
-        self._streams: dict[int, Row] = {}
-        self._summaries: dict[int, Row] = {}
-        self._snapshots: dict[int, Row] = {}
+        self.streams: list[Any] = []
+        self.summaries: list[Any] = []
+        self.snapshots: list[Any] = []
         self._tags: dict[int, list[Row]] = {}
         self._aliases: dict[str, Row | None] = {}
 
@@ -49,39 +50,20 @@ class Plan:
         refused = refusal(commit, seq=head.seq, epoch=head.epoch, holder=self._holder)
         if refused is not None:
             return refused
-        self._place(commit, head)
+        if commit.row is not None or commit.epoch != head.epoch or not head.no:
+            self._place(commit, head)
         no, number = head.no, self._next_id
         for event in commit.events:
             self.events += (number, no, event.seq, event.type, event.at_ms, event.body)
             self.entries += (no, event.seq, number)
             number += 1
         self._next_id = number
-        head.seq = commit.newest_seq
+        head.seq += len(commit.events)
         if commit.snapshot is not None:
-            self._snapshots[no] = (no, commit.snapshot.seq, commit.snapshot.body)
-        for name in commit.releases:
-            if self._holders.get(name, _NOBODY)[0] == commit.stream:
-                self._aliases[name] = None
-                del self._holders[name]
-        for claim in commit.claims:
-            self._aliases[claim.alias] = _alias(claim, no)
-            self._holders[claim.alias] = commit.stream, claim.expires_at_ms
+            self.snapshots += (no, commit.snapshot.seq, commit.snapshot.body)
+        if commit.claims or commit.releases:
+            self._name(commit, no)
         return CommitDone(seq=head.seq)
-
-    @property
-    def streams(self) -> list[Any]:
-        """Values of `streams`, for those of which something indexed has changed."""
-        return _flat(self._streams)
-
-    @property
-    def summaries(self) -> list[Any]:
-        """Values of `summaries`."""
-        return _flat(self._summaries)
-
-    @property
-    def snapshots(self) -> list[Any]:
-        """Values of `snapshots`."""
-        return _flat(self._snapshots)
 
     @property
     def retagged(self) -> list[int]:
@@ -103,28 +85,37 @@ class Plan:
         """Values of `aliases`."""
         return [*chain.from_iterable(row for row in self._aliases.values() if row is not None)]
 
+    def _name(self, commit: Commit, no: int) -> None:
+        """Plan for releases, then for claims."""
+        for name in commit.releases:
+            if self._holders.get(name, _NOBODY)[0] == commit.stream:
+                self._aliases[name] = None
+                del self._holders[name]
+        for claim in commit.claims:
+            self._aliases[claim.alias] = (claim.alias, no, claim.payload, claim.expires_at_ms)
+            self._holders[claim.alias] = commit.stream, claim.expires_at_ms
+
     def _holder(self, alias: str) -> str | None:
         stream, expires_at_ms = self._holders.get(alias, _NOBODY)
         return None if expires_at_ms is not None and expires_at_ms <= self._now_ms else stream
 
     def _place(self, commit: Commit, head: Head) -> None:
-        """Plan for the stream's own row, when anything about it has changed."""
+        """Plan for the stream's own row and its summary."""
         changed = commit.epoch != head.epoch or not head.no
         head.epoch = commit.epoch
         if not head.no:
             self._heads.number(head)
-        if commit.row is not None:
-            row = commit.row
-            self._summaries[head.no] = (head.no, row.updated_at_ms, row.summary)
+        row, no = commit.row, head.no
+        if row is not None:
+            self.summaries += (no, row.updated_at_ms, row.summary)
             indexed = indexed_of(row)
             if indexed != head.indexed:
                 changed = True
                 head.indexed = indexed
-                self._tags[head.no] = tag_rows(commit.stream, head.no, row)
+                self._tags[no] = tag_rows(commit.stream, no, row)
         if changed:
-            kind = kind_of(commit.stream)
             rest = head.indexed or UNLISTED
-            self._streams[head.no] = (head.no, commit.stream, kind, head.epoch, *rest)
+            self.streams += (no, commit.stream, kind_of(commit.stream), head.epoch, *rest)
 
 
 def indexed_of(row: CatalogueRow) -> Indexed:
@@ -140,11 +131,3 @@ def tag_rows(stream: str, no: int, row: CatalogueRow) -> list[Row]:
         (no, name, value, kind, row.status, row.created_at_ms, stream)
         for name, value in row.tags.items()
     ]
-
-
-def _alias(claim: Claim, no: int) -> Row:
-    return claim.alias, no, claim.payload, claim.expires_at_ms
-
-
-def _flat(rows: dict[int, Row]) -> list[Any]:
-    return [*chain.from_iterable(rows.values())]

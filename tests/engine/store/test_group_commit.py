@@ -77,26 +77,6 @@ async def test_commits_begin_in_the_order_in_which_they_came(autojump_clock: Moc
     assert max(map(len, storage.batches)) == 3
 
 
-async def test_with_many_in_line_the_next_batch_begins_before_anybody_wakes(
-    autojump_clock: MockClock,
-) -> None:
-    storage = Storage()
-    begun_when_woken: list[int] = []
-
-    async def write(group: GroupCommit, name: str) -> None:
-        await group.commit(commit(name), 10)
-        begun_when_woken.append(len(storage.batches))
-
-    limits = CommitLimits(batch=4, overlap=4)
-    async with _line(storage, limits) as group, trio.open_nursery() as nursery:
-        storage.answer = trio.Event()
-        for name in _names(0, 8):
-            nursery.start_soon(write, group, name)
-        await wait_all_tasks_blocked()
-        storage.answer.set()
-    assert begun_when_woken == [2] * 8
-
-
 async def test_a_batch_is_bounded_in_bytes(autojump_clock: MockClock) -> None:
     storage = Storage()
     limits = CommitLimits(batch_bytes=1_000)  # a commit of one small event counts as 360

@@ -131,7 +131,7 @@ WRONG: dict[str, tuple[Sequence[bytes], str]] = {
     "a made-up stream": ((HEAD, STREAM.replace(b"note/1", b"note 1"), EVENT_2), "not a kind/id"),
     "an event of no type": (
         (HEAD, STREAM, EVENT_2.replace(b'"a"', b'""')),
-        "type is not text",
+        "no usable type",
     ),
     "an unknown record": ((HEAD, b'{"record":"other"}\n'), "line 2: not a record"),
     "an unknown field": ((HEAD, STREAM.replace(b"}", b',"x":1}'), EVENT_2), "not a record"),
