@@ -57,7 +57,10 @@ class Socket(TrioWebsocket):
     asgi_send: Any
 
     async def send_frames(self, frames: bytes) -> None:
-        """Send whole frames as they are; waits while the client takes nothing."""
+        """Send whole frames as they are; waits while the client takes nothing.
+
+        No checkpoint while there is room: who calls this in a loop must have one of its own.
+        """
         await self.asgi_send({"type": SEND_FRAMES, "frames": frames})
 
 

@@ -8,6 +8,7 @@ stop for ever. Here a send that makes no progress for `SEND_TIMEOUT_S` gives the
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -50,6 +51,17 @@ class Transport(trio.abc.HalfCloseableStream):
             if scope.cancelled_caught:
                 self.abort()
                 raise trio.BrokenResourceError("the client takes nothing")
+
+    def send_nowait(self, data: bytes) -> int:
+        """Send what the system takes at once, and return how many bytes that was.
+
+        Not while a `send_all` is under way. An error counts as nothing taken: the next `send_all`
+        meets it as well.
+        """
+        try:
+            return os.write(self.socket.fileno(), data)
+        except OSError:
+            return 0
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()

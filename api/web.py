@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -47,6 +47,8 @@ _log = structlog.get_logger("mooring.web")
 
 
 class _Protocol(H11Protocol):
+    send_nowait: Callable[[bytes], int]
+
     async def _check_protocol(self, event: Any) -> None:
         """Stay with HTTP/1.1, whatever the request offers to change to."""
 
@@ -66,6 +68,7 @@ class _Protocol(H11Protocol):
             self.stream_send,
             STREAM_ID,
         )
+        self.stream.send_nowait = self.send_nowait
         self.connection = H11WSConnection(self.connection)  # type: ignore[arg-type]
         await self.stream.handle(
             Request(
@@ -107,6 +110,13 @@ class _Connection(TCPServer):
         elif websocket.wants_ping(now):
             self._task_group.spawn(websocket.ping)
 
+    def _send_nowait(self, data: bytes) -> int:
+        """Send past the lock when it is free; what is encrypted cannot be sent by halves."""
+        stream: Any = self.stream
+        if self.send_lock.locked() or not isinstance(stream, Transport):
+            return 0
+        return stream.send_nowait(data)
+
     async def protocol_send(self, event: Event) -> None:
         if not (self._is_over and isinstance(event, Updated)):
             await super().protocol_send(event)
@@ -130,6 +140,7 @@ class _Connection(TCPServer):
                     here,
                     self.protocol_send,
                 )
+                self.protocol.send_nowait = self._send_nowait  # type: ignore[attr-defined]
                 await self.idle_task.restart(task_group, self._idle_timeout)
                 await self._read_data()
                 self._is_over = True

@@ -267,3 +267,33 @@ async def test_subscribers_that_leave_leave_nothing(tmp_path: Path) -> None:
         with trio.fail_after(5):
             while talk.house.hub.statistics().subscribers:
                 await trio.sleep(0.01)
+
+
+async def test_a_reader_that_takes_nothing_for_too_long_is_cut(tmp_path: Path) -> None:
+    async with conversing(tmp_path, send_timeout_s=0.3) as talk:
+        session_id = await talk.open_session()
+        deaf = await _subscribe_raw(talk, session_id, receive_buffer=4096)
+        async with talk.line(session_id) as line:
+            while talk.house.hub.statistics().subscribers > 1:
+                with trio.move_on_after(0.1):
+                    await talk.post(session_id, "x" * 60_000)
+                    await line.until("reply.completed")
+        await deaf.aclose()
+
+
+async def test_sse_says_that_it_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.sse.HEARTBEAT_S", 0.05)
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        url = f"/api/sessions/{session_id}/stream"
+        text = ""
+        with trio.fail_after(10):
+            async with await trio.open_tcp_stream("127.0.0.1", talk.port) as stream:
+                await stream.send_all(f"GET {url} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+                while text.count("\n: still here\n\n") + text.count("\r\n: still here\n\n") < 3:
+                    text += (await stream.receive_some()).decode()
+                await talk.client.delete(f"/api/sessions/{session_id}")
+                while '"session.closed"' not in text:
+                    text += (await stream.receive_some()).decode()
