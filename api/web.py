@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -17,8 +17,6 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Event, Updated
-from hypercorn.protocol.events import Request
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -27,6 +25,7 @@ from hypercorn.utils import parse_socket_addr
 
 from api.drain import Drain
 from api.log import HypercornLog
+from api.protocol import Protocol
 from api.transport import SEND_TIMEOUT_S, Transport
 from api.websocket import WebsocketStream
 
@@ -44,48 +43,6 @@ _FLUSH_S: Final = 1.0
 
 _Stream: TypeAlias = "trio.SSLStream[Transport] | Transport"
 _log = structlog.get_logger("mooring.web")
-
-
-class _Protocol(H11Protocol):
-    send_nowait: Callable[[bytes], int]
-
-    async def _check_protocol(self, event: Any) -> None:
-        """Stay with HTTP/1.1, whatever the request offers to change to."""
-
-    async def _create_stream(self, request: Any) -> None:
-        """Take over the connection for a websocket of ours; anything else as Hypercorn does."""
-        if not _is_upgrade(request):
-            await super()._create_stream(request)
-            return
-        self.stream = WebsocketStream(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            STREAM_ID,
-        )
-        self.stream.send_nowait = self.send_nowait
-        self.connection = H11WSConnection(self.connection)  # type: ignore[arg-type]
-        await self.stream.handle(
-            Request(
-                stream_id=STREAM_ID,
-                headers=list(request.headers),
-                http_version=request.http_version.decode(),
-                method="GET",
-                raw_path=request.target,
-                state=self.connection_state,
-            )
-        )
-
-    @property
-    def websocket(self) -> WebsocketStream | None:
-        """The websocket that this connection has become, while it is open."""
-        stream = self.stream
-        return stream if isinstance(stream, WebsocketStream) and stream.is_open else None
 
 
 class _Connection(TCPServer):
@@ -129,7 +86,7 @@ class _Connection(TCPServer):
             here = parse_socket_addr(transport.socket.family, transport.socket.getsockname())
             async with TaskGroup() as task_group:
                 self._task_group = task_group
-                self.protocol = _Protocol(  # type: ignore[assignment]
+                self.protocol = Protocol(  # type: ignore[assignment]
                     self.app,
                     self.config,
                     self.context,
@@ -298,20 +255,6 @@ def load_tls(cert: str, key: str) -> ssl.SSLContext:
     # An encrypted key would otherwise ask for its password on the terminal.
     context.load_cert_chain(cert, key, password=lambda: b"")
     return context
-
-
-def _is_upgrade(request: Any) -> bool:
-    """Tell whether a request asks to become a websocket."""
-    named = {b"upgrade": b"", b"connection": b""}
-    for name, value in request.headers:
-        if name in named:
-            named[name] = value.strip().lower()
-    tokens = [token.strip() for token in named[b"connection"].split(b",")]
-    return (
-        b"upgrade" in tokens
-        and named[b"upgrade"] == b"websocket"
-        and bytes(request.method).upper() == b"GET"
-    )
 
 
 def _hypercorn_config(max_frame_bytes: int) -> Config:
