@@ -7,6 +7,7 @@ sessions end, then the demo, then asyncio's loop.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import socket
@@ -36,7 +37,7 @@ from api.browser_stream import browser_stream_routes
 from api.chat.routes import chat_routes
 from api.config import Config
 from api.datadir import hold_data_dir
-from api.demo.run import open_demo
+from api.demo.process import open_demo_process
 from api.drain import Drain
 from api.guard import policy_for
 from api.health import health_routes
@@ -160,7 +161,7 @@ async def _serve(plan: Plan, drain: Drain) -> None:
     async with contextlib.AsyncExitStack() as stack:
         browser = plan.config.settings.browser
         if plan.demo:
-            demo = await stack.enter_async_context(open_demo(clock))
+            demo = await stack.enter_async_context(open_demo_process())
             _say(f"demo portal on {demo.portal_url}")
             _say(f"demo captcha on {demo.captcha_url}")
             browser = _pointed_at(demo.portal_url, demo.captcha_url, plan.config)
@@ -195,6 +196,9 @@ async def _serve_web(plan: Plan, app: AccessLog, desk: BrowserDesk, drain: Drain
         await nursery.start(web.run, plan.sockets)
         with trio.move_on_after(_FIRST_BROWSER_S):
             await _poll_until(desk.ready)
+        # What is there now stays, so no full collection need look at it and hold everybody up.
+        gc.collect()
+        gc.freeze()
         drain.serve()
         for url in plan.urls:
             _say(f"listening on {url}")

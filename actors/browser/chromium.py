@@ -50,6 +50,7 @@ __all__ = [
 _log = structlog.get_logger(__name__)
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_NICENESS: Final = 5
 _NO_SANDBOX: Final = re.compile(
     r"No usable sandbox|without --no-sandbox|SUID sandbox helper|Failed to move to new namespace"
 )
@@ -250,6 +251,7 @@ async def _spawn(
     sandbox: bool,
 ) -> Chromium:
     process = await _open_process(options, directory, sandbox=sandbox)
+    _let_the_server_go_first(process.pid)
     chromium = Chromium(process, ChromiumOutput(), directory)
     try:
         assert process.stderr is not None  # noqa: S101 - it was asked for
@@ -259,6 +261,15 @@ async def _spawn(
         await chromium._end()
         raise
     return chromium
+
+
+def _let_the_server_go_first(pid: int) -> None:
+    """Make Chromium, and all that it will start, less urgent than the server.
+
+    Pages that render would otherwise make whoever asks for a list wait for the processor.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
 
 
 async def _open_process(

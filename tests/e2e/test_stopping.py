@@ -55,3 +55,23 @@ async def test_no_secret_stands_in_the_log(data_dir: Path) -> None:
     assert "get_session" in text
     for secret in ("harbor-1", "a-wrong-secret", "demo-captcha-key"):
         assert secret not in text
+
+
+async def test_the_demo_does_not_outlive_a_server_that_was_killed(data_dir: Path) -> None:
+    async with mooring(data_dir) as server:
+        await server.stop(signal.SIGKILL)
+        portal = httpx.URL(server.portal_url)
+        with trio.fail_after(10):
+            while await _listens(portal):
+                await trio.sleep(0.05)
+    async with mooring(data_dir):  # removes what the first one left
+        pass
+
+
+async def _listens(url: httpx.URL) -> bool:
+    try:
+        stream = await trio.open_tcp_stream(url.host, url.port or 80)
+    except OSError:
+        return False
+    await stream.aclose()
+    return True
