@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,8 +47,14 @@ def leaks(earlier: Footprint, temporary: Path, *, patience_s: float = 5.0) -> li
     return footprint(temporary).beyond(earlier)
 
 
-def _children(temporary: Path) -> set[str]:
-    found = set()
+class _Child(NamedTuple):
+    pid: int
+    name: str
+    state: str
+
+
+def _stats() -> Iterator[_Child]:
+    """The children of this process."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             text = stat.read_text()
@@ -55,21 +63,46 @@ def _children(temporary: Path) -> set[str]:
         # The name is in brackets and may hold anything, spaces and brackets too.
         name, _, rest = text.partition("(")[2].rpartition(")")
         state, parent = rest.split()[:2]
-        if int(parent) == os.getpid() and _is_ours(stat.parent, name, state, temporary):
-            found.add(f"process {stat.parent.name} {name} {state}")
-    return found
+        if int(parent) == os.getpid():
+            yield _Child(int(stat.parent.name), name, state)
 
 
-def _is_ours(process: Path, name: str, state: str, temporary: Path) -> bool:
+def _children(temporary: Path) -> set[str]:
+    return {
+        f"process {child.pid} {child.name} {child.state}"
+        for child in _stats()
+        if _is_ours(child, temporary)
+    }
+
+
+def _is_ours(child: _Child, temporary: Path) -> bool:
     """Tell a child of this test from an orphan of another one.
 
     Launching Chromium makes this process the reaper of its orphans, so a Chromium whose server an
     earlier test killed falls to us whenever its last ancestor ends.
     """
-    if not name.startswith("chrom"):
+    if not child.name.startswith("chrom"):
         return True
     try:
-        environment = (process / "environ").read_bytes()
+        environment = Path(f"/proc/{child.pid}/environ").read_bytes()
     except OSError:
         return False
-    return state != "Z" and os.fsencode(temporary) in environment
+    return child.state != "Z" and os.fsencode(temporary) in environment
+
+
+def reap_orphans(*, patience_s: float = 2.0) -> None:
+    """Take leave of the Chromiums whose server a test has killed, once the next one has ended them.
+
+    They fall to this process once it has launched a Chromium of its own (see `_is_ours`), and would
+    stay as zombies for the next test to find.
+    """
+    pause = threading.Event()
+    for _ in range(int(patience_s / 0.05)):
+        orphans = [child for child in _stats() if child.name.startswith("chrom")]
+        for orphan in orphans:
+            if orphan.state == "Z":
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(orphan.pid, os.WNOHANG)
+        if not orphans:
+            return
+        pause.wait(0.05)

@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import chromium_directories, chromium_processes
+from tests.leaks import reap_orphans
+
+
+@pytest.fixture(autouse=True)
+def no_orphan_is_left() -> Iterator[None]:
+    yield
+    reap_orphans()
 
 
 @pytest.fixture
