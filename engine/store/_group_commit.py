@@ -27,6 +27,7 @@ Apply: TypeAlias = Callable[[Sequence[Commit]], Awaitable[Sequence[Outcome]]]
 
 _LOG: Final = logging.getLogger("mooring.engine")
 
+_PASSES: Final = 3
 _CLOSED: Final = "it is closed"
 _STALLED: Final = "the storage stalled or failed; restart to find out what is durable"
 
@@ -77,7 +78,8 @@ class GroupCommit:
         self._scope = trio.CancelScope(shield=True)
         self._done = trio.Event()
         self._commits = self._refused = self._failed = self._events = 0
-        self._batches = self._largest_batch = 0
+        self._batches = self._largest_batch = self._last_batch = 0
+        self._now = trio.lowlevel.current_clock().current_time  # a third of trio.current_time
 
     def statistics(self, *, reads: int) -> StoreStatistics:
         """Return a store's statistics; the reads are its own to count."""
@@ -137,7 +139,7 @@ class GroupCommit:
         limits = self._limits
         if len(self._line) >= limits.waiting or self._line_bytes + size > limits.waiting_bytes:
             raise StoreUnavailable("too many commits are waiting")
-        me = _Waiting(commit, size, trio.current_time() + timeout_s)
+        me = _Waiting(commit, size, self._now() + timeout_s)
         self._line[me] = None
         self._line_bytes += size
         if me.deadline < self._next_expiry:
@@ -160,17 +162,20 @@ class GroupCommit:
                 self._answer_all(batch, await self._outcomes(batch))
 
     async def _gather(self) -> Sequence[_Waiting]:
-        """Wait for a commit, then for one scheduler pass more, and take what is there.
+        """Wait for a commit, and then for those whom the last batch woke, and take what is there.
 
-        So everybody whom the last batch woke is in this one. Beginning at once alternates half
-        batches (22 k/s instead of 35 k/s with 16 writers), and so does writing one while those of
-        the last are woken (49 k/s instead of 78 k/s with 256).
+        Whoever commits again at once is back within one scheduler pass, or a few. Beginning without
+        them alternates half batches: 22 k/s instead of 35 k/s with 16 writers, 49 k/s instead of
+        78 k/s with 256.
         """
         if not self._line:
             self._kick = trio.Event()
             await self._kick.wait()
             self._kick = None
-        await trio.lowlevel.checkpoint()
+        for _ in range(_PASSES):
+            await trio.lowlevel.checkpoint()
+            if len(self._line) >= self._last_batch:
+                break
         return self._take()
 
     def _take(self) -> Sequence[_Waiting]:
@@ -184,6 +189,7 @@ class GroupCommit:
             waiting.append(one)
         for one in waiting:
             self._leave(one)
+        self._last_batch = len(waiting)
         return waiting
 
     async def _outcomes(self, batch: Sequence[_Waiting]) -> Sequence[Outcome]:

@@ -6,6 +6,7 @@ harms no other of its batch; and an outcome is given only after COMMIT has retur
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Final
 from engine.errors import CommitInvalid, CommitUnknown, StoreError
 from engine.store._commit import Commit
 from engine.store._group_commit import Outcome
-from engine.store._sqlite_file import is_of_the_storage, translated
+from engine.store._sqlite_file import is_of_the_storage, transaction, translated, write_back
 from engine.store._sqlite_heads import Heads
 from engine.store._sqlite_plan import Holder, Plan
 from engine.store._sqlite_rows import change_in, put_rows, select_in
 from engine.store._sqlite_tail import EventTail
 
+_LOG: Final = logging.getLogger("mooring.engine")
 _STREAMS: Final = """
     REPLACE INTO streams
         (no, stream, kind, epoch, owner, status, created_at_ms, due_at_ms, tags) VALUES
@@ -62,6 +64,18 @@ class BatchWriter:
                 return [CommitInvalid(commits[0].stream, reason=repr(error))]
             # What the database can't take in spite of all checks fails alone, not its batch.
             return [self.write([commit])[0] for commit in commits]
+
+    def tidy(self) -> None:
+        """Do what can wait until a batch has been answered: move entries, write the log back."""
+        if not self._tail.is_long:
+            return
+        try:
+            with write_back(self._connection), transaction(self._connection):
+                self._tail.move()
+        except sqlite3.Error:
+            # Nothing is lost by waiting: the next batch will say what is wrong, and try again.
+            self.heads.forget()
+            _LOG.warning("the store could not be tidied", exc_info=True)
 
     def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         self._committing = False

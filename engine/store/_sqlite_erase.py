@@ -8,11 +8,10 @@ stream's number is not given away while its grave is there.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from engine.errors import StaleEpoch
+from engine.store._sqlite_file import transaction
 from engine.store._sqlite_rows import change_in
 
 STEP: Final = 1_000  # events; some 5 ms
@@ -98,18 +97,6 @@ def forget_expired(connection: sqlite3.Connection, now_ms: int, limit: int) -> i
             " WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)",
             (now_ms, limit),
         ).rowcount
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit what the block did, all of it or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.rollback()
 
 
 def _remove(

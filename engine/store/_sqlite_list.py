@@ -19,10 +19,10 @@ _FROM_STREAMS: Final = """
 """
 _FROM_TAGS: Final = """
     FROM tags x INDEXED BY {index} CROSS JOIN streams s ON s.no = x.no
-    CROSS JOIN summaries m ON m.no = s.no WHERE x.name = ? AND x.value = ?
+    CROSS JOIN summaries m ON m.no = s.no WHERE s.owner IS NOT NULL
 """
 _HAS_TAG: Final = """
-    AND EXISTS (SELECT 1 FROM tags o WHERE o.no = s.no AND o.name = ? AND o.value = ?)
+    EXISTS (SELECT 1 FROM tags o WHERE o.no = s.no AND o.name = ? AND o.value = ?)
 """
 
 
@@ -46,38 +46,41 @@ def statement_for(query: ListQuery, place: Place | None, limit: int) -> tuple[st
     """Return the statement for a query, and its values."""
     tags = sorted(query.tags.items())
     if query.owner is None and tags:
-        by_tag, *tags = tags
-        source, index, values = "x", "tags_by_value", [*by_tag]
-        text = _FROM_TAGS
+        select = _Select(_FROM_TAGS, "x", "tags_by_value", query)
+        select.where("x.name = ? AND x.value = ?", *tags.pop(0))
+    elif query.owner is None:
+        select = _Select(_FROM_STREAMS, "s", "streams_by_kind", query)
     else:
-        source, index, values = "s", "streams_by", []
-        text = _FROM_STREAMS
-        index += "_owner" if query.owner is not None else ""
-    index += "_status" if query.status is not None else ""
-    index = "streams_by_kind" if index == "streams_by" else index
-    text = _SELECT + text.format(index=index)
-    for column, value in (("kind", query.kind), ("status", query.status)):
-        if value is not None:
-            text += f" AND {source}.{column} = ?"
-            values.append(value)
-    if query.owner is not None:
-        text += " AND s.owner = ?"
-        values.append(query.owner)
+        select = _Select(_FROM_STREAMS, "s", "streams_by_owner", query)
+        select.where("s.owner = ?", query.owner)
     for tag in tags:
-        text += _HAS_TAG
-        values += tag
-    return _in_order(text, values, source, (query.newest_first, place, limit))
+        select.where(_HAS_TAG, *tag)
+    select.page(place, limit)
+    return select.text, select.values
 
 
-def _in_order(
-    text: str, values: list[Any], source: str, page: tuple[bool, Place | None, int]
-) -> tuple[str, list[Any]]:
-    newest_first, place, limit = page
-    if place is not None:
-        behind = "<" if newest_first else ">"
-        text += f" AND ({source}.created_at_ms, {source}.stream) {behind} (?, ?)"
-        values += (place.created_at_ms, place.stream)
-    way = "DESC" if newest_first else "ASC"
-    text += f" ORDER BY {source}.created_at_ms {way}, {source}.stream {way} LIMIT ?"
-    values.append(limit)
-    return text, values
+class _Select:
+    """A statement as it grows; every index begins with the kind and ends with the order."""
+
+    def __init__(self, source: str, table: str, index: str, query: ListQuery) -> None:
+        self._table = table
+        self._newest_first = query.newest_first
+        index += "" if query.status is None else "_status"
+        self.text = _SELECT + source.format(index=index)
+        self.values: list[Any] = []
+        self.where(f"{table}.kind = ?", query.kind)
+        if query.status is not None:
+            self.where(f"{table}.status = ?", query.status)
+
+    def where(self, condition: str, *values: Any) -> None:
+        self.text += f" AND {condition}"
+        self.values += values
+
+    def page(self, place: Place | None, limit: int) -> None:
+        created, stream = f"{self._table}.created_at_ms", f"{self._table}.stream"
+        behind, way = ("<", "DESC") if self._newest_first else (">", "ASC")
+        if place is not None:
+            condition = f"({created}, {stream}) {behind} (?, ?)"
+            self.where(condition, place.created_at_ms, place.stream)
+        self.text += f" ORDER BY {created} {way}, {stream} {way} LIMIT ?"
+        self.values.append(limit)

@@ -36,7 +36,7 @@ CREATE TABLE streams (
     tags TEXT
 );
 CREATE INDEX streams_by_kind ON streams (kind, created_at_ms, stream) WHERE owner IS NOT NULL;
-CREATE INDEX streams_by_status
+CREATE INDEX streams_by_kind_status
     ON streams (kind, status, created_at_ms, stream) WHERE owner IS NOT NULL;
 CREATE INDEX streams_by_owner
     ON streams (kind, owner, created_at_ms, stream) WHERE owner IS NOT NULL;

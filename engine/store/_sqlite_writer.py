@@ -16,7 +16,7 @@ from engine.store import _sqlite_erase as erasing
 from engine.store._commit import Commit
 from engine.store._group_commit import Outcome
 from engine.store._sqlite_batch import BatchWriter
-from engine.store._sqlite_file import open_file, translated, truncate_wal
+from engine.store._sqlite_file import open_file, transaction, translated, truncate_wal
 from engine.store._thread import WorkerThread
 
 _P = ParamSpec("_P")
@@ -46,7 +46,7 @@ class Writer:
 
     def apply(self, commits: Sequence[Commit]) -> Awaitable[Sequence[Outcome]]:
         """Begin at once to make a batch durable."""
-        return self._thread.begin(partial(self._batches.write, commits))
+        return self._thread.begin(partial(self._batches.write, commits), then=self._batches.tidy)
 
     async def run(
         self,
@@ -113,6 +113,6 @@ async def open_writer(
 
 def begin_epoch(connection: sqlite3.Connection) -> int:
     """See `Store.begin_epoch`."""
-    with erasing.transaction(connection):
+    with transaction(connection):
         (epoch,) = connection.execute(_BEGIN_EPOCH).fetchone()
         return int(epoch)

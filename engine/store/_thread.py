@@ -23,10 +23,11 @@ class _Job(Generic[_T]):
     A cancelled wait is given up, and the work goes on.
     """
 
-    __slots__ = ("_done", "_error", "_result", "_task", "_work")
+    __slots__ = ("_done", "_error", "_result", "_task", "_work", "then")
 
-    def __init__(self, work: Callable[[], _T]) -> None:
+    def __init__(self, work: Callable[[], _T], then: Callable[[], None] | None) -> None:
         self._work = work
+        self.then = then
         self._result: _T | None = None
         self._error: BaseException | None = None
         self._done = False
@@ -72,9 +73,15 @@ class WorkerThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def begin(self, work: Callable[[], _T]) -> Awaitable[_T]:
-        """Put work in line at once; its result may be awaited, once."""
-        job = _Job(work)
+    def begin(
+        self, work: Callable[[], _T], *, then: Callable[[], None] | None = None
+    ) -> Awaitable[_T]:
+        """Put work in line at once; its result may be awaited, once.
+
+        Args:
+            then: done after the result is on its way, before the next work; must not raise.
+        """
+        job = _Job(work, then)
         self._jobs.put(job)
         return job
 
@@ -93,3 +100,5 @@ class WorkerThread:
                 self._token.run_sync_soon(job.deliver)
             except trio.RunFinishedError:
                 return
+            if job.then is not None:
+                job.then()

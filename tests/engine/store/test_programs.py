@@ -253,6 +253,7 @@ async def _outcome(awaitable: Any) -> Any:
 
 _SMALL = {
     "engine.store._sqlite_tail.TAIL_ENTRIES": 5,
+    "engine.store._sqlite_tail.TAIL_BATCHES": 1,
     "engine.store._sqlite_heads.REMEMBERED": 1,
     "engine.store._sqlite_erase.STEP": 3,
 }
