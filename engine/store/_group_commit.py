@@ -202,7 +202,7 @@ class GroupCommit:
             # A fault of the store's own. Nobody may be left waiting for it.
             reason = f"the store crashed ({error!r})"
             _LOG.exception("the store crashed over a batch")
-        if outcomes is None:
+        if outcomes is None or len(outcomes) != len(batch):
             outcomes = [CommitUnknown(one.commit.stream, reason=reason) for one in batch]
         if isinstance(outcomes[0], CommitUnknown):
             self._stalled, self._refusing = True, _STALLED

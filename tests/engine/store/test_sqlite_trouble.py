@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -10,7 +11,7 @@ import pytest
 import trio
 
 from engine.errors import CommitUnknown, StoreUnavailable
-from engine.store import SqliteStore, open_sqlite
+from engine.store import CommitLimits, SqliteStore, open_sqlite
 from tests.engine.store.parts import commit, events
 
 
@@ -58,6 +59,39 @@ async def test_a_failing_disk_in_the_middle_of_a_commit_leaves_its_fate_open(
         with pytest.raises(StoreUnavailable, match="restart"):
             await sqlite.commit(commit(seq=1))
     assert await sqlite.newest("note/1") == 1
+
+
+async def test_a_disk_that_does_not_answer_is_given_up_and_leaves_nobody_waiting(
+    path: Path,
+) -> None:
+    async with open_sqlite(path, limits=CommitLimits(stall_s=0.1)) as store:
+        await store.begin_epoch()
+        answer = threading.Event()
+        store._writer._thread.begin(lambda: answer.wait(30))
+        with pytest.raises(CommitUnknown, match="did not answer"):
+            await store.commit(commit())
+        with pytest.raises(StoreUnavailable, match="restart"):
+            await store.commit(commit())
+        answer.set()
+    async with open_sqlite(path) as store:
+        # It was durable after all: only the next start could know.
+        assert await store.newest("note/1") == 1
+
+
+async def test_the_small_index_stays_small_and_nobody_waits_for_that(sqlite: SqliteStore) -> None:
+    for seq in range(0, 3_000, 10):
+        await sqlite.commit(commit(seq=seq, count=10))
+    sizes = await sqlite._writer.run(
+        5,
+        lambda connection: [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("event_tail", "event_index")
+        ],
+    )
+    assert sizes[0] <= 256 + 10
+    assert sum(sizes) == 3_000
+    page = await sqlite.read("note/1", limit=1_000, after=2_000)
+    assert page.events == events(2_001, 1_000)
 
 
 async def test_a_database_held_by_another_process_is_named(path: Path, sqlite: SqliteStore) -> None:
