@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.report import Table
 from benchmarks.served import Served, chromium_pss_bytes, served
 
 _CREATES = 12
@@ -92,9 +93,9 @@ def measure_times(executable: str) -> dict[str, dict[str, float]]:
         script.close()
         reuses = [create(http, server, 1) for _ in range(_REUSES)]
     return {
-        "reuse a session, ms": percentiles(reuses),
-        "create a session, ms": percentiles(ours),
-        "bare pyppeteer login, ms": percentiles(bare),
+        "reuse a session": percentiles(reuses),
+        "create a session": percentiles(ours),
+        "bare pyppeteer login": percentiles(bare),
     }
 
 
@@ -113,11 +114,39 @@ def measure_memory(per_process: int) -> dict[str, float]:
     return found
 
 
-def measure() -> dict[str, dict[str, float]]:
+def measure() -> list[Table]:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         raise RuntimeError("no Chromium: apt-get install chromium")
-    results = measure_times(executable)
-    results["MiB a session, five in a Chromium"] = measure_memory(5)
-    results["MiB a session, a Chromium for each"] = measure_memory(1)
-    return results
+    times = measure_times(executable)
+    shared, single = measure_memory(5), measure_memory(1)
+    creating = {
+        name: {"Mooring": times["create a session"][name], "bare pyppeteer": bare}
+        for name, bare in times["bare pyppeteer login"].items()
+    }
+    memory = {
+        f"{size} sessions": {"five in a Chromium": shared[size], "a Chromium for each": each}
+        for size, each in single.items()
+    }
+    return [
+        Table(
+            title="reusing a session by POST /get_session",
+            unit="ms",
+            rows={"reuse": times["reuse a session"]},
+        ),
+        Table(
+            title="creating a session: login with captcha at the demo portal",
+            unit="ms",
+            rows=creating,
+            subject="Mooring",
+            less_is_better=True,
+            reach={"p50": {"bare pyppeteer": 1 / 1.1}},
+        ),
+        Table(
+            title="memory of Chromium (PSS), the spare context included",
+            unit="MiB a session",
+            rows=memory,
+            subject="five in a Chromium",
+            less_is_better=True,
+        ),
+    ]

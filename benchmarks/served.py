@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import msgspec
 
 
 class Served(msgspec.Struct, frozen=True):
-    """Where the server, its demo portal and its captcha service are, and its process."""
+    """Where the server, and a demo's portal and captcha service are, and its process."""
 
     url: str
     portal: str
@@ -26,12 +26,20 @@ class Served(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def served(**settings: str | float) -> Iterator[Served]:
-    """Run `mooring serve --demo` with `MOORING_BROWSER__*` settings for the length of a block."""
+def served(
+    *, demo: bool = True, environment: Mapping[str, str] | None = None, **settings: str | float
+) -> Iterator[Served]:
+    """Run `mooring serve` with `MOORING_BROWSER__*` settings for the length of a block.
+
+    Args:
+        environment: further variables; their names may be in small letters.
+    """
     with tempfile.TemporaryDirectory(prefix="mooring-bench-") as directory:
         environ = os.environ | {"MOORING_BIND": "127.0.0.1:0", "MOORING_DATA_DIR": directory}
         environ |= {f"MOORING_BROWSER__{key.upper()}": str(it) for key, it in settings.items()}
-        command = [str(Path(sys.executable).parent / "mooring"), "serve", "--demo"]
+        environ |= {key.upper(): value for key, value in (environment or {}).items()}
+        command = [str(Path(sys.executable).parent / "mooring"), "serve"]
+        command += ["--demo"] if demo else []
         log = Path(directory, "server.log")
         with log.open("wb") as errors:
             process = subprocess.Popen(
@@ -59,7 +67,8 @@ def _where(process: subprocess.Popen[str]) -> Served:
             raise RuntimeError("the server ended before it was ready")
         what, _, url = line.strip().partition(" on ")
         said[what] = url
-    return Served(said["listening"], said["demo portal"], said["demo captcha"], process.pid)
+    portal, captcha = said.get("demo portal", ""), said.get("demo captcha", "")
+    return Served(said["listening"], portal, captcha, process.pid)
 
 
 def chromium_pss_bytes(server: int) -> int:
