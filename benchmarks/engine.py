@@ -365,8 +365,8 @@ SPAWNS: Final[dict[str, dict[str, Subject]]] = {
 SIZES: Final[dict[str, dict[str, Subject]]] = {
     "an idle actor": {_MOORING: mooring_bytes, _CHANNEL: channel_bytes},
 }
-# What was set out to be reached beside a bare channel and Pykka. An event for each ask is more than a
-# bare channel; it stands there to keep the comparison honest.
+# What was set out to be reached beside a bare channel and Pykka. An event for each ask is more
+# than a bare channel; it stands there to keep the comparison honest.
 REACH: Final = {
     "tell_nowait": {_CHANNEL: 8.0},
     "tell": {_CHANNEL: 6.0},
