@@ -50,7 +50,7 @@ __all__ = [
 _log = structlog.get_logger(__name__)
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_NICENESS: Final = 5
+_NICENESS: Final = 15
 _NO_SANDBOX: Final = re.compile(
     r"No usable sandbox|without --no-sandbox|SUID sandbox helper|Failed to move to new namespace"
 )
