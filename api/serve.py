@@ -31,7 +31,8 @@ from api.access import AccessLog
 from api.address import Address
 from api.app import App
 from api.assistant import assistant_routes
-from api.assistant_house import House, open_house
+from api.assistant_desk import AssistantDesk
+from api.assistant_house import open_assistant
 from api.browser import BrowserDesk, browser_routes
 from api.browser_stream import browser_stream_routes
 from api.chat.routes import chat_routes
@@ -41,6 +42,8 @@ from api.demo.process import open_demo_process
 from api.drain import Drain
 from api.guard import policy_for
 from api.health import health_routes
+from api.house import House, open_house
+from api.keyfile import master_keys
 from api.listen import bound_url, open_listeners
 from api.settings import SettingError, StartError, public_origin
 from api.signals import Stop
@@ -49,6 +52,7 @@ from api.web import Web, load_tls
 from engine.clock import Clock, SystemClock
 from engine.durable import Log
 from engine.errors import MooringError
+from engine.seal import MasterKey, Sealer
 
 # The ports of the contract's three documents, so that the curl lines in each work as printed.
 DEMO_BIND: Final = tuple(Address.at(port) for port in (5010, 3000, 8000))
@@ -87,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     demo: bool
     data_dir: Path
+    keys: tuple[MasterKey, ...]
     sockets: tuple[socket.socket, ...]
     tls: ssl.SSLContext | None
     open_desk: OpenDesk
@@ -122,6 +127,7 @@ def run(config: Config, *, demo: bool, open_desk: OpenDesk) -> int:
             config=config,
             demo=demo,
             data_dir=data_dir,
+            keys=master_keys(settings.key, data_dir, SystemClock()),
             sockets=sockets,
             tls=_tls(settings.tls_cert, settings.tls_key),
             open_desk=open_desk,
@@ -165,8 +171,13 @@ async def _serve(plan: Plan, drain: Drain) -> None:
             _say(f"demo portal on {demo.portal_url}")
             _say(f"demo captcha on {demo.captcha_url}")
             browser = _pointed_at(demo.portal_url, demo.captcha_url, plan.config)
+        settings = plan.config.settings
+        sealer = Sealer(plan.keys, clock)
         house = await stack.enter_async_context(
-            open_house(plan.config.settings, data_dir=plan.data_dir, clock=clock, drain_s=_NOTICE_S)
+            open_house(settings, data_dir=plan.data_dir, sealer=sealer, clock=clock)
+        )
+        assistant = await stack.enter_async_context(
+            open_assistant(settings.assistant, log=house.log, clock=clock, drain_s=_NOTICE_S)
         )
         desk = await stack.enter_async_context(
             plan.open_desk(
@@ -177,7 +188,15 @@ async def _serve(plan: Plan, drain: Drain) -> None:
                 log=house.log,
             )
         )
-        app = _make_app(plan, desk=desk, house=house, drain=drain, clock=clock, browser=browser)
+        app = _make_app(
+            plan,
+            desk=desk,
+            assistant=assistant,
+            house=house,
+            drain=drain,
+            clock=clock,
+            browser=browser,
+        )
         await _serve_web(plan, app, desk, drain)
 
 
@@ -225,6 +244,7 @@ def _make_app(
     plan: Plan,
     *,
     desk: BrowserDesk,
+    assistant: AssistantDesk,
     house: House,
     drain: Drain,
     clock: Clock,
@@ -238,7 +258,7 @@ def _make_app(
     app.register_blueprint(browser_routes(desk, browser, public_url))
     streams = Streams(house.hub, house.store, drain, settings.streams)
     app.register_blueprint(browser_stream_routes(streams))
-    app.register_blueprint(assistant_routes(house.desk, streams))
+    app.register_blueprint(assistant_routes(assistant, streams))
     app.register_blueprint(chat_routes(policy, clock, is_https=public_url.startswith("https://")))
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.
     trusted = door.trusted_proxies if settings.operator_tokens else ()

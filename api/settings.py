@@ -18,6 +18,7 @@ from actors.assistant.settings import AssistantSettings
 from actors.browser.settings import BrowserSettings
 from api.address import Address, Origin, parse_address, parse_origin
 from engine.errors import MooringError
+from engine.seal import KeyInvalid, MasterKey
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     bind: tuple[str, ...] = (DEFAULT_BIND,)
     data_dir: Annotated[str, Meta(min_length=1)] = "./.mooring"
+    key: tuple[str, ...] = ()
     public_url: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -117,6 +119,7 @@ def check(settings: Settings) -> Door:
     _url("MOORING_BROWSER__CAPTCHA_URL", settings.browser.captcha_url)
     _check_assistant(settings.assistant)
     _check_tokens(settings.operator_tokens)
+    _check_keys(settings.key)
     _check_reach(door, has_tokens=bool(settings.operator_tokens))
     if (settings.tls_cert is None) != (settings.tls_key is None):
         missing = "MOORING_TLS_KEY" if settings.tls_key is None else "MOORING_TLS_CERT"
@@ -199,3 +202,12 @@ def _check_tokens(tokens: tuple[str, ...]) -> None:
         if _TOKEN.fullmatch(token) is None:
             problem = "a token holds a character other than visible ASCII"
             raise SettingError("MOORING_OPERATOR_TOKENS", problem)
+
+
+def _check_keys(texts: tuple[str, ...]) -> None:
+    for text in texts:
+        try:
+            MasterKey.parse(text)
+        except KeyInvalid:
+            problem = "is not base64 of 32 bytes, as `openssl rand -base64 32` prints"
+            raise SettingError("MOORING_KEY", problem) from None

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 import click
 import trio
 
-from api.assistant_house import DATABASE
 from api.config import load
 from api.datadir import hold_data_dir
+from api.house import DATABASE
 from api.settings import StartError
 from engine.errors import StoreError
 from engine.store import CheckReport, SqliteStore, Transferred, open_sqlite

@@ -16,15 +16,17 @@ from api.access import AccessLog
 from api.address import Address
 from api.app import App
 from api.assistant import assistant_routes
-from api.assistant_house import House, open_house
+from api.assistant_house import open_assistant
 from api.chat.routes import chat_routes
 from api.drain import Drain
 from api.guard import policy_for
+from api.house import House, open_house
 from api.listen import open_listener
 from api.settings import Settings, StreamSettings
 from api.streams import Streams
 from api.web import Web
-from engine.clock import SystemClock
+from engine.clock import Clock, SystemClock
+from engine.seal import MasterKey, Sealer
 from tests.api.wire import Line, lined
 
 FAST = AssistantSettings(echo_pause_s=0.0)
@@ -71,6 +73,10 @@ class Talk(msgspec.Struct, kw_only=True):
             yield line
 
 
+def sealer(clock: Clock) -> Sealer:
+    return Sealer((MasterKey.generate(clock),), clock)
+
+
 @asynccontextmanager
 async def conversing(
     data_dir: Path,
@@ -85,11 +91,14 @@ async def conversing(
     clock, drain = SystemClock(), Drain()
     web_options.setdefault("stop_deadline_s", 1.0)
     web_options.setdefault("max_frame_bytes", settings.streams.max_frame_bytes)
-    async with open_house(settings, data_dir=data_dir, clock=clock, drain_s=0.2) as house:
+    async with (
+        open_house(settings, data_dir=data_dir, sealer=sealer(clock), clock=clock) as house,
+        open_assistant(assistant, log=house.log, clock=clock, drain_s=0.2) as desk,
+    ):
         policy = policy_for(tokens, frozenset())
         app = App(policy=policy, drain=drain, max_body_bytes=1024 * 1024)
         live = Streams(house.hub, house.store, drain, settings.streams)
-        app.register_blueprint(assistant_routes(house.desk, live))
+        app.register_blueprint(assistant_routes(desk, live))
         app.register_blueprint(chat_routes(policy, clock, is_https=False))
         web = Web(AccessLog(app, clock), drain, **web_options)
         listener = open_listener(Address.at(0))

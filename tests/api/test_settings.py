@@ -111,3 +111,9 @@ def test_no_repr_of_the_settings_shows_a_token() -> None:
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in f"{settings}"
     assert "hunter2" not in repr(settings.__rich_repr__())
+
+
+def test_a_key_that_is_none_stops_the_start_and_is_not_repeated() -> None:
+    with pytest.raises(SettingError, match="MOORING_KEY: is not base64 of 32 bytes") as caught:
+        check(Settings(key=("harbor-1",)))
+    assert "harbor-1" not in str(caught.value)

@@ -1,0 +1,52 @@
+"""What everything is kept in: the store, its live streams, and the key that seals secrets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from api.settings import Settings
+from engine.clock import Clock
+from engine.durable import Log
+from engine.seal import Sealer
+from engine.store import Store, open_sqlite
+from engine.stream import StreamHub, StreamLimits
+
+DATABASE: Final = "mooring.db"
+# After these a stream has nothing more to say.
+FINAL_EVENTS: Final = frozenset({"session.closed"})
+
+
+class House(msgspec.Struct, frozen=True, kw_only=True):
+    """What all families of sessions share."""
+
+    hub: StreamHub
+    log: Log
+    sealer: Sealer
+
+    @property
+    def store(self) -> Store:
+        return self.log.store
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, *, data_dir: Path, sealer: Sealer, clock: Clock
+) -> AsyncIterator[House]:
+    """Open the store in the data directory for the length of a block.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
+    async with open_sqlite(data_dir / DATABASE, clock=clock) as store:
+        limits = StreamLimits(
+            subscribers_per_stream=settings.streams.per_session,
+            subscribers=settings.streams.per_server,
+        )
+        hub = StreamHub(store, final=FINAL_EVENTS, limits=limits)
+        log = Log(store=store, epoch=await store.begin_epoch(), publish=hub.publish, end=hub.end)
+        yield House(hub=hub, log=log, sealer=sealer)
