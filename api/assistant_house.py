@@ -11,11 +11,12 @@ from actors.assistant.settings import AssistantSettings
 from api.assistant_desk import AssistantDesk
 from engine.clock import Clock
 from engine.durable import Log
+from engine.waker import Waker
 
 
 @asynccontextmanager
 async def open_assistant(
-    settings: AssistantSettings, *, log: Log, clock: Clock, drain_s: float
+    settings: AssistantSettings, *, log: Log, waker: Waker, clock: Clock, drain_s: float
 ) -> AsyncIterator[AssistantDesk]:
     """Open conversations for the length of a block.
 
@@ -25,7 +26,7 @@ async def open_assistant(
     async with (
         open_responder(settings, clock) as responder,
         open_conversations(
-            settings, responder=responder, log=log, clock=clock, drain_s=drain_s
+            settings, responder=responder, log=log, waker=waker, clock=clock, drain_s=drain_s
         ) as conversations,
     ):
         yield AssistantDesk(conversations, clock)

@@ -15,6 +15,7 @@ from engine.durable import Log
 from engine.seal import Sealer
 from engine.store import Store, open_sqlite
 from engine.stream import StreamHub, StreamLimits
+from engine.waker import Waker, open_waker
 
 DATABASE: Final = "mooring.db"
 # After these a stream has nothing more to say.
@@ -27,6 +28,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     hub: StreamHub
     log: Log
     sealer: Sealer
+    waker: Waker
 
     @property
     def store(self) -> Store:
@@ -49,4 +51,5 @@ async def open_house(
         )
         hub = StreamHub(store, final=FINAL_EVENTS, limits=limits)
         log = Log(store=store, epoch=await store.begin_epoch(), publish=hub.publish, end=hub.end)
-        yield House(hub=hub, log=log, sealer=sealer)
+        async with open_waker(store, clock) as waker:
+            yield House(hub=hub, log=log, sealer=sealer, waker=waker)

@@ -177,7 +177,13 @@ async def _serve(plan: Plan, drain: Drain) -> None:
             open_house(settings, data_dir=plan.data_dir, sealer=sealer, clock=clock)
         )
         assistant = await stack.enter_async_context(
-            open_assistant(settings.assistant, log=house.log, clock=clock, drain_s=_NOTICE_S)
+            open_assistant(
+                settings.assistant,
+                log=house.log,
+                waker=house.waker,
+                clock=clock,
+                drain_s=_NOTICE_S,
+            )
         )
         desk = await stack.enter_async_context(
             plan.open_desk(

@@ -203,8 +203,13 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
             after = page.through
         self.seq = loaded.seq
 
+    @staticmethod
+    def is_own(message: Any) -> bool:
+        """Tell whether a message is this class's, and no use of the actor."""
+        return isinstance(message, _TryAgain)
+
     def handle(self, message: Any) -> Any:
-        if isinstance(message, _TryAgain):
+        if self.is_own(message):
             self._waiting_to_retry = False
             self._go_on()
             return None

@@ -39,54 +39,28 @@ from actors.assistant.records import Message
 from actors.assistant.responders.responder import Finish, Responder, ResponderError
 from actors.assistant.settings import AssistantSettings
 from actors.assistant.writing import write_reply
-from engine import DEFERRED, ActorRef, Clock, DomainError, JobEnded, Reply
+from engine import DEFERRED, Clock, DomainError, JobEnded, Reply
+from engine.activation import ActivatedActor
 from engine.clock import timestamp
-from engine.durable import DurableActor, Log, NotRecorded
+from engine.durable import Log, NotRecorded
 
 _LOG: Final = structlog.get_logger("mooring.assistant")
 _ADD_TIMEOUT_S: Final = 60.0
 _RETRY_S: Final = 1.0
 _DELTAS_KEPT_S: Final = 600.0
-# One that does not exist, or could not be opened, stays only for what is in its inbox already.
-_NOTHING_IDLE_S: Final = 1.0
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Close the conversation and erase its log; answered with None once both are done."""
 
 
-class Wake(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Come back to memory and go on with what is unfinished; answered with None."""
-
-
-class Idle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signalled to the registry: this conversation has nothing to do and may leave memory."""
-
-    session_id: str
-
-
-class Leave(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signalled by the registry, which from now on keeps what comes for it: leave, or stay."""
-
-
-class Staying(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signalled to the registry: something came before `Leave`, so this conversation stays."""
-
-    session_id: str
-
-
-class _IdleTimer(msgspec.Struct, frozen=True):
-    pass
-
-
-class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
+class ConversationActor(ActivatedActor[Conversation, Command, ConversationEvent]):
     """One conversation.
 
     Args:
         session_id: its id.
         responder: who writes its replies.
         settings: of all conversations.
-        registry: who brings it back when it has left memory.
     """
 
     def __init__(
@@ -95,7 +69,6 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
         *,
         responder: Responder,
         settings: AssistantSettings,
-        registry: ActorRef,
         log: Log,
         clock: Clock,
     ) -> None:
@@ -103,7 +76,7 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
         self.session_id = session_id
         self._responder = responder
         self._settings = settings
-        self._registry = registry
+        self.idle_timeout_s = settings.idle_timeout_s
         self._recalls = 0
         self._deletions: list[Reply] = []
 
@@ -114,20 +87,8 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
         if self.state is not None and self.state.running is not None:
             self.submit_own(Recover(resume=self._settings.resume_replies))
         self._go_on_replying()
-        self._restart_idle_timer()
 
-    def handle(self, message: Any) -> Any:
-        match message:
-            case Leave():
-                self._leave()
-            case _IdleTimer():
-                self._idle()
-            case _:
-                self._restart_idle_timer()
-                return self._obey(message)
-        return None
-
-    def _obey(self, message: Any) -> Any:
+    def obey(self, message: Any) -> Any:
         match message:
             case PostMessage():
                 return self._post(message)
@@ -137,10 +98,8 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
                 return self.submit(message)
             case Delete():
                 return self._delete()
-            case Wake():
-                return None
             case _:
-                return super().handle(message)
+                return super().obey(message)
 
     def handle_job_end(self, end: JobEnded) -> None:
         what, _, rest = end.name.partition(":")
@@ -154,7 +113,7 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
             case "prune":
                 if end.error is not None:
                     _LOG.warning("deltas not pruned", actor=self.stream, cause=str(end.error))
-                self._registry.signal(Idle(session_id=self.session_id))
+                self.let_go()
             case _:
                 super().handle_job_end(end)
 
@@ -162,7 +121,7 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
         assert self.state is not None  # noqa: S101 - a commit has made one
         running = self.state.running
         if isinstance(events[0], SessionCreated):
-            self._restart_idle_timer()
+            self.restart_idle_timer()
         for event in events:
             if isinstance(event, ReplyStarted) and running is not None:
                 self._begin_reply(running)
@@ -278,30 +237,15 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
 
     # -- leaving -------------------------------------------------------------------------------
 
-    def _restart_idle_timer(self) -> None:
-        idle_s = self._settings.idle_timeout_s
-        if self.state is None:
-            idle_s = min(idle_s, _NOTHING_IDLE_S)
-        self.set_timer("idle", idle_s, _IdleTimer())
-
     @property
-    def _busy(self) -> bool:
-        return not self.quiet or bool(self.state is not None and self.state.unfinished)
+    def busy(self) -> bool:
+        return super().busy or bool(self.state is not None and self.state.unfinished)
 
-    def _leave(self) -> None:
-        if self._busy:
-            self._registry.signal(Staying(session_id=self.session_id))
-            self._restart_idle_timer()
-        else:
-            self.stop()
-
-    def _idle(self) -> None:
-        if self._busy:
-            self._restart_idle_timer()
-        elif self.state is not None and self._settings.idle_timeout_s >= _DELTAS_KEPT_S:
+    def idled(self) -> None:
+        if self.state is not None and self._settings.idle_timeout_s >= _DELTAS_KEPT_S:
             self.start_job("prune", self._prune)
         else:
-            self._registry.signal(Idle(session_id=self.session_id))
+            self.let_go()
 
     async def _prune(self) -> None:
         await self._log.store.prune(self.stream, types=PRUNABLE_TYPES, after=0, through=self.seq)
@@ -329,7 +273,7 @@ class ConversationActor(DurableActor[Conversation, Command, ConversationEvent]):
             for reply in self._deletions:
                 reply.answer(None)
             self._deletions.clear()
-        self._registry.signal(Idle(session_id=self.session_id))
+        self.let_go()
 
 
 def _message(state: Conversation, message_id: str) -> Message | None:

@@ -93,7 +93,9 @@ async def conversing(
     web_options.setdefault("max_frame_bytes", settings.streams.max_frame_bytes)
     async with (
         open_house(settings, data_dir=data_dir, sealer=sealer(clock), clock=clock) as house,
-        open_assistant(assistant, log=house.log, clock=clock, drain_s=0.2) as desk,
+        open_assistant(
+            assistant, log=house.log, waker=house.waker, clock=clock, drain_s=0.2
+        ) as desk,
     ):
         policy = policy_for(tokens, frozenset())
         app = App(policy=policy, drain=drain, max_body_bytes=1024 * 1024)

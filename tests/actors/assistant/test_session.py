@@ -21,6 +21,7 @@ from actors.assistant.session import Delete
 from engine import SeededClock
 from engine.durable import AliasHeld, Log
 from engine.store import Event, MemoryDisk, open_memory
+from engine.waker import open_waker
 
 
 class Slow:
@@ -92,13 +93,17 @@ async def world(
             publish=lambda _, events: published.extend(events),
             end=lambda stream, reason: ended.append((stream, reason)),
         )
-        async with open_conversations(
-            settings or AssistantSettings(),
-            responder=responder or Slow(),
-            log=log,
-            clock=clock,
-            drain_s=0.5,
-        ) as conversations:
+        async with (
+            open_waker(store, clock) as waker,
+            open_conversations(
+                settings or AssistantSettings(),
+                responder=responder or Slow(),
+                log=log,
+                waker=waker,
+                clock=clock,
+                drain_s=0.5,
+            ) as conversations,
+        ):
             it = World(conversations, published)
             it.ended = ended
             yield it
