@@ -14,7 +14,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from actors.assistant.errors import ConversationError
 from actors.browser import errors as browser
+from actors.partner.errors import PartnerError
 from api import assistant_errors
+from api.partner import errors as partner_errors
 from engine.errors import (
     ActorStopped,
     AskTimeout,
@@ -159,6 +161,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     InboxFull: 503,
     AskTimeout: 504,
     **assistant_errors.STATUS,
+    **partner_errors.STATUS,
 }
 
 # What the engine says is not for callers; these words are.
@@ -186,11 +189,16 @@ _RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
 def answer_to(error: BaseException, *, request_id: str, path: str = "") -> Answer:
     """Return what a caller gets to see of `error`, in the shape of the path's family."""
     answer = _answer_to(error, request_id)
-    if not assistant_errors.is_ours(path):
+    if assistant_errors.is_ours(path):
+        body = assistant_errors.shaped(answer.status, _message_of(error, answer.body))
+        id_field = "requestId"
+    elif partner_errors.is_ours(path):
+        body = partner_errors.shaped(_detail_of(error, answer.body))
+        id_field = "request_id"
+    else:
         return answer
-    body = assistant_errors.shaped(answer.status, _message_of(error, answer.body))
     if answer.status == 500:
-        body["requestId"] = request_id
+        body[id_field] = request_id
     return Answer(status=answer.status, body=body, headers=answer.headers)
 
 
@@ -200,7 +208,7 @@ def _answer_to(error: BaseException, request_id: str) -> Answer:
             return _routing_answer(error)
         case RequestError() | browser.BrowserSessionError():
             return _told_answer(error)
-        case ConversationError():
+        case ConversationError() | PartnerError():
             return _answer(error, {"success": False, "error": str(error)})
     kind = _nearest(type(error), _ENGINE_WORDS)
     if kind is None:
@@ -214,6 +222,12 @@ def _message_of(error: BaseException, body: Mapping[str, Any]) -> str:
     if isinstance(error, FieldInvalid):
         return f"{error.name} {error.details}"
     return ": ".join(body[name] for name in ("error", "details") if name in body)
+
+
+def _detail_of(error: BaseException, body: Mapping[str, Any]) -> str:
+    if isinstance(error, FieldInvalid):
+        return f"{error.name}: {error.details}"
+    return _message_of(error, body)
 
 
 def is_unexpected(error: BaseException) -> bool:
@@ -245,6 +259,7 @@ def _answer(error: BaseException, body: dict[str, Any]) -> Answer:
         headers["Retry-After"] = str(_RETRY_AFTER_S[retry])
     if isinstance(error, TokenRequired):
         headers["WWW-Authenticate"] = 'Bearer realm="mooring"'
+    headers |= partner_errors.headers(error)
     kind = _nearest(type(error), _STATUS)
     return Answer(status=500 if kind is None else _STATUS[kind], body=body, headers=headers)
 

@@ -3,6 +3,10 @@
 Laws of this file: nothing is awaited or looked up; what is malformed or said twice is refused;
 tokens are compared in constant time.
 
+The partner family's paths carry credentials of their own, or are pages for anybody: no operator
+token is asked for there. What is refused there is a page of another site that would change
+something; a link from anywhere may be followed.
+
 Without operator tokens the server is open to programs on this machine, and to nobody else. A web
 page is kept out by its `Origin` and `Sec-Fetch-Site`, a name that was rebound to loopback by its
 `Host`, the world behind a proxy by the headers that proxies add. With tokens a token decides, or,
@@ -27,6 +31,11 @@ OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 # Where a person logs in: with tokens set, the page itself is for everybody.
 PAGE_PATHS: Final = frozenset({"/chat", "/chat/chat.css", "/chat/chat.js"})
 LOGIN_PATH: Final = "/chat/login"
+# The partner family and the documents: what needs a credential asks for it itself.
+PARTNER_PATHS: Final = frozenset(
+    {"/.well-known/jwks.json", "/asyncapi.json", "/dashboard", "/docs", "/openapi.json"}
+)
+PARTNER_PREFIXES: Final = ("/api/v1/", "/dashboard/", "/docs/", "/pages/", "/s/")
 
 _PROXY_HEADERS: Final = frozenset(
     {
@@ -119,7 +128,11 @@ def decide(facts: Facts, policy: Policy) -> Verdict:
     if facts.path in OPEN_PATHS and facts.method in {"GET", "HEAD"}:
         return Admitted(cors)
     is_preflight = _is_preflight(facts)
-    if not policy.token_digests:
+    if is_partners(facts.path):
+        problem = _why_not_partner(facts, policy, is_allowed_page=cors is not None)
+        if problem is not None:
+            return Refused(CallRefused(problem), cors)
+    elif not policy.token_digests:
         problem = _why_not_local(facts, is_allowed_page=cors is not None)
         if problem is not None:
             return Refused(CallRefused(problem), cors)
@@ -132,24 +145,65 @@ def decide(facts: Facts, policy: Policy) -> Verdict:
     return Admitted(cors)
 
 
+def is_partners(path: str) -> bool:
+    """Tell whether a path carries a credential of its own, so that it needs no operator token."""
+    return path in PARTNER_PATHS or path.startswith(PARTNER_PREFIXES)
+
+
+def is_from_own_page(facts: Facts, policy: Policy) -> bool:
+    """Tell whether a browser says that one of our own pages asks for this."""
+    origins = facts.values("origin")
+    if origins:
+        own = {_own_origin(facts), policy.public_origin} - {None}
+        return all(parse_origin(origin) in own for origin in origins)
+    # Browsers leave it out of what only reads, and out of nothing else: websockets have it.
+    sites = facts.values("sec-fetch-site")
+    return _only_reads(facts) and bool(sites) and all(site.lower() in _OWN_SITES for site in sites)
+
+
+def _only_reads(facts: Facts) -> bool:
+    return facts.method in {"GET", "HEAD"} and not facts.values("upgrade")
+
+
 def _is_preflight(facts: Facts) -> bool:
     return facts.method == "OPTIONS" and bool(facts.values("access-control-request-method"))
 
 
 def _why_not_local(facts: Facts, *, is_allowed_page: bool) -> str | None:
     """Return why this is not a program on this machine calling by itself; None when it is."""
+    problem = _why_not_here(facts)
+    if problem is not None or is_allowed_page:
+        return problem
+    own = _own_origin(facts)
+    if any(parse_origin(value) != own for value in facts.values("origin")):
+        return "Origin is another one; list it in MOORING_ALLOWED_ORIGINS to let its pages call"
+    if any(value.lower() not in _OWN_SITES for value in facts.values("sec-fetch-site")):
+        return "A page of another site asked for this; open the address itself"
+    return None
+
+
+def _why_not_partner(facts: Facts, policy: Policy, *, is_allowed_page: bool) -> str | None:
+    """Return why a partner's path is not for this caller; None when it is, credential or not."""
+    problem = None if policy.token_digests else _why_not_here(facts)
+    # A visitor comes by a link from anywhere; reading changes nothing, and shows scripts nothing.
+    if problem is not None or is_allowed_page or _only_reads(facts):
+        return problem
+    own = {_own_origin(facts), policy.public_origin} - {None}
+    if any(parse_origin(value) not in own for value in facts.values("origin")):
+        return "Origin is another one; list it in MOORING_ALLOWED_ORIGINS to let its pages call"
+    if any(value.lower() not in _OWN_SITES for value in facts.values("sec-fetch-site")):
+        return "A page of another site asked for this"
+    return None
+
+
+def _why_not_here(facts: Facts) -> str | None:
+    """Return why this has not come from this machine; None when it has."""
     for name, _ in facts.headers:
         if name in _PROXY_HEADERS or name.startswith("x-forwarded"):
             return f"{name} says that a proxy is in front; set MOORING_OPERATOR_TOKENS"
     own = _own_origin(facts)
     if own is None or not own.is_loopback:
         return "Host is not loopback; call 127.0.0.1 or localhost, or set MOORING_OPERATOR_TOKENS"
-    if is_allowed_page:
-        return None
-    if any(parse_origin(value) != own for value in facts.values("origin")):
-        return "Origin is another one; list it in MOORING_ALLOWED_ORIGINS to let its pages call"
-    if any(value.lower() not in _OWN_SITES for value in facts.values("sec-fetch-site")):
-        return "A page of another site asked for this; open the address itself"
     return None
 
 
@@ -168,7 +222,7 @@ def _why_not_operator(facts: Facts, policy: Policy) -> CallRefused | TokenRequir
         return None
     is_login = facts.path == LOGIN_PATH and facts.method == "POST"
     if is_login or _has_cookie(facts, policy):
-        if _is_from_own_page(facts, policy):
+        if is_from_own_page(facts, policy):
             return None
         return CallRefused("A request by cookie is for pages of this server only")
     return TokenRequired("Send the header Authorization: Bearer <token>")
@@ -184,18 +238,6 @@ def _has_cookie(facts: Facts, policy: Policy) -> bool:
         if name.strip() == COOKIE
     ]
     return len(found) == 1 and is_good_cookie(found[0], policy.token_digests, facts.now)
-
-
-def _is_from_own_page(facts: Facts, policy: Policy) -> bool:
-    """Tell whether a browser says that one of our own pages asks for this."""
-    origins = facts.values("origin")
-    if origins:
-        own = {_own_origin(facts), policy.public_origin} - {None}
-        return all(parse_origin(origin) in own for origin in origins)
-    # Browsers leave it out of what only reads, and out of nothing else: websockets have it.
-    reads = facts.method in {"GET", "HEAD"} and not facts.values("upgrade")
-    sites = facts.values("sec-fetch-site")
-    return reads and bool(sites) and all(site.lower() in _OWN_SITES for site in sites)
 
 
 def _bears_token(facts: Facts, policy: Policy) -> bool:

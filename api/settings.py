@@ -16,6 +16,7 @@ from msgspec import Meta
 from actors.assistant.responders import ResponderUnusable, check_responder
 from actors.assistant.settings import AssistantSettings
 from actors.browser.settings import BrowserSettings
+from actors.partner.settings import PartnerSettings
 from api.address import Address, Origin, parse_address, parse_origin
 from engine.errors import MooringError
 from engine.seal import KeyInvalid, MasterKey
@@ -79,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     browser: BrowserSettings = BrowserSettings()
     assistant: AssistantSettings = AssistantSettings()
+    partner: PartnerSettings = PartnerSettings()
     streams: StreamSettings = StreamSettings()
 
     def __repr__(self) -> str:

@@ -91,8 +91,8 @@ def test_an_unknown_variable_is_named_with_what_may_have_been_meant(name: str, m
 
 
 def test_an_unknown_variable_like_no_other_is_just_named() -> None:
-    with pytest.raises(SettingError, match=r"^MOORING_XYZZY: no such setting$"):
-        loaded({"MOORING_XYZZY": "hunter2"})
+    with pytest.raises(SettingError, match=r"^MOORING_LIKE_NO_OTHER: no such setting$"):
+        loaded({"MOORING_LIKE_NO_OTHER": "hunter2"})
 
 
 @pytest.mark.parametrize(

@@ -265,3 +265,63 @@ def test_whoever_is_admitted_with_tokens_shows_exactly_one_that_is_known(
     shown = [value for name, value in headers if name == "authorization"]
     admitted = isinstance(decide(facts(headers, method=method), TOKENS), Admitted)
     assert admitted == (shown == ["Bearer first-token"])
+
+
+PARTNERS = ["/api/v1/sessions/create", "/dashboard", "/dashboard/keys", "/s/abc", "/openapi.json"]
+PUBLIC = policy_for(("first-token",), frozenset(), parse_origin("https://mooring.example"))
+
+
+@pytest.mark.parametrize("path", PARTNERS)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_partners_path_needs_no_operator_token(path: str, method: str) -> None:
+    assert decide(facts(LOCAL, method=method, path=path), OPEN) == Admitted()
+    asked = facts({"host": "mooring.example", "via": "proxy"}, method=method, path=path)
+    assert decide(asked, TOKENS) == Admitted()
+
+
+@pytest.mark.parametrize("path", PARTNERS)
+@pytest.mark.parametrize("headers", [{"host": "rebound.example"}, LOCAL | {"via": "1.1 proxy"}])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_partners_path_without_tokens_is_still_for_this_machine_only(
+    path: str, headers: dict[str, str], method: str
+) -> None:
+    assert refused_with(decide(facts(headers, method=method, path=path), OPEN)) is CallRefused
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1", "/api/v2/x", "/dashboards", "/sessions", "/s", "/API/v1/x", "//api/v1/x"]
+)
+def test_only_the_partners_own_paths_are_open(path: str) -> None:
+    assert refused_with(decide(facts(LOCAL, path=path), TOKENS)) is TokenRequired
+
+
+@pytest.mark.parametrize("policy", [OPEN, PUBLIC])
+def test_a_link_from_anywhere_leads_to_a_partners_page(policy: Policy) -> None:
+    headers = LOCAL | {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert decide(facts(headers, method="GET", path="/s/abc"), policy) == Admitted()
+
+
+@pytest.mark.parametrize("policy", [OPEN, PUBLIC])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://localhost:3000"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "http://localhost:5010", "sec-fetch-site": "same-site"},
+    ],
+)
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_another_sites_page_may_change_nothing_on_a_partners_path(
+    policy: Policy, headers: dict[str, str], upgrade: bool
+) -> None:
+    asked = LOCAL | headers | ({"upgrade": "websocket"} if upgrade else {})
+    method = "GET" if upgrade else "POST"
+    verdict = decide(facts(asked, method=method, path="/api/v1/auth/login"), policy)
+    assert refused_with(verdict) is CallRefused
+
+
+def test_our_own_page_behind_a_proxy_is_known_by_the_public_url() -> None:
+    headers = {"host": "mooring.example", "origin": "https://mooring.example"}
+    assert decide(facts(headers, path="/s/abc"), PUBLIC) == Admitted()

@@ -1,0 +1,31 @@
+"""Who calls: what a good credential says of its holder."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Environment: TypeAlias = Literal["sandbox", "production"]
+Role: TypeAlias = Literal["owner", "member"]
+PrincipalKind: TypeAlias = Literal["user", "key"]
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a request is answered for.
+
+    Attributes:
+        id: of the user or of the key; never the credential.
+        role: of a user; a key has none.
+        environment: the one that a key belongs to; a user sees both.
+    """
+
+    tenant_id: str
+    kind: PrincipalKind
+    id: str
+    role: Role | None = None
+    environment: Environment | None = None
+
+    def may_see(self, environment: Environment) -> bool:
+        """Tell whether what belongs to an environment is there for this caller."""
+        return self.environment is None or self.environment == environment

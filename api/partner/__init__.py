@@ -1,0 +1,1 @@
+"""The partner API: hosted sessions, accounts, keys and webhooks over HTTP."""
