@@ -1,0 +1,53 @@
+// <live-region src="/path">: a part of a page that the server draws anew whenever a "live" event
+// comes from a <live-stream> inside it or named by it (`stream="id"`). What it gets is put in place
+// of its [data-live-part] children by their names; focus and what is open stay where they are.
+
+const PAUSE_MS = 250; // many events in a row are one look
+
+customElements.define("live-region", class extends HTMLElement {
+  connectedCallback() {
+    this.source = document.getElementById(this.getAttribute("stream")) ?? this;
+    this.source.addEventListener("live", this);
+  }
+
+  disconnectedCallback() {
+    this.source.removeEventListener("live", this);
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
+  handleEvent() {
+    this.missed = this.looking;
+    if (!this.looking) this.timer ??= setTimeout(() => this.look(), PAUSE_MS);
+  }
+
+  async look() {
+    this.timer = undefined;
+    this.looking = true;
+    try {
+      const answer = await fetch(this.getAttribute("src"), { headers: { "X-Part": "1" } });
+      if (answer.status === 401) return location.reload(); // the login has ended: it says so
+      if (answer.ok) this.put(await answer.text());
+    } catch {
+      // The line is cut. The stream notices as well, and its next "ready" brings us back here.
+    } finally {
+      this.looking = false;
+      if (this.missed) this.handleEvent();
+    }
+  }
+
+  put(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    for (const part of fresh.querySelectorAll("[data-live-part]")) {
+      const name = part.dataset.livePart;
+      const old = this.querySelector(`[data-live-part="${CSS.escape(name)}"]`);
+      if (!old || old.isEqualNode(part)) continue;
+      const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+      const place = [scrollX, scrollY];
+      old.replaceWith(document.adoptNode(part));
+      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+      scrollTo(...place);
+    }
+    this.dispatchEvent(new Event("drawn", { bubbles: true }));
+  }
+});
