@@ -15,7 +15,7 @@ import msgspec
 from quart import Blueprint, Response, abort
 from quart_trio.wrappers import TrioResponse
 
-ASSETS_PATH: Final = "/assets"
+ASSETS_PATH: Final = "/pages"
 
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",

@@ -31,7 +31,7 @@ async def test_a_file_may_be_kept_for_ever_since_its_address_names_its_content(
     assets = Assets({"area": folder})
     before = assets.url("area/look.css")
     digest = hashlib.sha256(b"a { color: red; }").hexdigest()
-    assert before == f"/assets/area/look.{digest[:16]}.css"
+    assert before == f"/pages/area/look.{digest[:16]}.css"
     answer = await app_with(assets).test_client().get(before)
     assert await answer.get_data() == b"a { color: red; }"
     assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
@@ -45,12 +45,12 @@ async def test_a_file_may_be_kept_for_ever_since_its_address_names_its_content(
 @pytest.mark.parametrize(
     "path",
     [
-        "/assets/area/look.css",
-        "/assets/area/look.0000000000000000.css",
-        "/assets/area/notes.txt",
-        "/assets/area/..%2fassets.py",
-        "/assets/area/../assets.py",
-        "/assets/other/act.js",
+        "/pages/area/look.css",
+        "/pages/area/look.0000000000000000.css",
+        "/pages/area/notes.txt",
+        "/pages/area/..%2fassets.py",
+        "/pages/area/../assets.py",
+        "/pages/other/act.js",
     ],
 )
 async def test_there_is_no_address_for_anything_else(folder: Path, path: str) -> None:
