@@ -10,7 +10,8 @@ import trio
 from actors.assistant.prompt import Prompt
 from actors.assistant.responders.responder import Finish, Responder, ResponderError
 
-PAUSE_S: Final = 0.05
+# Nineteen a second in rhythm, and the last piece as soon as it is there: never more than twenty.
+_PAUSE_S: Final = 1 / 19
 _MOST_CHARS: Final = 16 * 1024  # what is gathered before the responder has to wait
 
 
@@ -22,7 +23,7 @@ class _Pieces:
         self._chars = 0
         self._some = trio.Event()
         self._room = trio.Event()
-        self._over = False
+        self._over = trio.Event()
 
     async def put(self, text: str) -> None:
         while self._chars >= _MOST_CHARS:
@@ -34,8 +35,13 @@ class _Pieces:
         await trio.lowlevel.checkpoint()
 
     def end(self) -> None:
-        self._over = True
+        self._over.set()
         self._some.set()
+
+    async def gather(self) -> None:
+        """Let some come together; what is all there already is not waited for."""
+        with trio.move_on_after(_PAUSE_S):
+            await self._over.wait()
 
     async def take(self) -> str | None:
         """Return all there is, waiting for some; None once it is over."""
@@ -44,7 +50,7 @@ class _Pieces:
         self._pieces.clear()
         self._chars = 0
         self._room.set()
-        if self._over:
+        if self._over.is_set():
             return text or None
         self._some = trio.Event()
         return text
@@ -73,7 +79,7 @@ async def write_reply(
         while (text := await pieces.take()) is not None:
             if text:
                 await add(text)
-                await trio.sleep(PAUSE_S)
+                await pieces.gather()
     (result,) = ended
     if isinstance(result, ResponderError):
         raise result
