@@ -14,7 +14,8 @@ from benchmarks.report import Table, report
 BENCHMARKS: Final = {
     "engine": "tells, asks, spawns and bytes of an actor, beside a bare channel and Pykka",
     "browser": "reusing and creating a session beside a bare script, and memory",
-    "streams": "deliveries to many subscribers beside a broadcast without a log",
+    "streams": "deliveries to many subscribers, lateness, memory, beside broadcasts without a log",
+    "sleeper": "a thousand subscribers of which one reads nothing for 45 s",
     "store": "the durable log beside one commit per event, idle and busy",
     "streams_core": "fan-out inside the process: a cursor each beside one pump for all",
 }

@@ -1,9 +1,10 @@
-"""Live streams: deliveries to 100 subscribers beside a broadcast without a log, and lateness.
+"""Live streams: deliveries, lateness and memory, beside two broadcasts without a log.
 
-The same subscribers (`benchmarks.subscribers`, a process of its own) read from Mooring, from a bare
-Quart-Trio broadcast and from a bare trio-websocket one. Each message posted causes four events.
-Deliveries a second are measured with posts as fast as the server takes them; how late an event is
-(from its own time, which is before its commit, to its receipt) at about 100 events a second.
+The same subscribers (`benchmarks.subscribers`, a process of its own) read from Mooring, where every
+event is durable before it is sent, and from broadcasts of bare Quart-Trio and of trio-websocket,
+which keep nothing (`benchmarks.sides`). The same writers post, four at a time; each post causes
+four events, of the same size on each side. Rounds are interleaved, and medians are given.
+`python -m benchmarks streams`.
 """
 
 from __future__ import annotations
@@ -13,96 +14,135 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
-
-import httpx
+from typing import Any, Final, TypeAlias
 
 from benchmarks.bare_broadcast import EVENTS_PER_POST
 from benchmarks.report import Table
-from benchmarks.served import served
+from benchmarks.sides import BASELINES, MOORING, QUART, Side, bare, mooring
 
-_ROUNDS = 3
-_SUBSCRIBERS = 100
-_POSTS = 60
-_PACED_POSTS = 75
-_PACE_S = EVENTS_PER_POST / 100
+_ROUNDS: Final = 5
+_WRITERS: Final = 4
+_POSTS: Final = 80
+_PACED_POSTS: Final = 75
+_PACE_S: Final = EVENTS_PER_POST / 100
+_IDLE: Final = 1_000
+_FEW_IDLE: Final = 100  # before it is counted: what is allocated once is there then
+_EVENT_BYTES: Final = 300
+# Subscribers, and streams that they are dealt out among.
+_FAN_OUTS: Final = {
+    "100 subscribers of one stream": (100, 1),
+    "1,000 subscribers of one stream": (1_000, 1),
+    "1,000 subscribers of ten streams": (1_000, 10),
+}
 
-Post = Callable[[], None]
-
-
-@contextmanager
-def _mooring() -> Iterator[tuple[str, str, Post]]:
-    settings = {"mooring_assistant__echo_pause_s": "0"}
-    with served(demo=False, environment=settings) as server, httpx.Client() as http:
-        body = {"businessId": "b", "userId": "u"}
-        created = http.post(f"{server.url}/api/sessions", json=body).json()
-        path = f"/api/sessions/{created['sessionId']}"
-
-        def post() -> None:
-            http.post(f"{server.url}{path}/messages", json={"content": "x"}).raise_for_status()
-
-        yield server.url, f"{path}/stream", post
+Samples: TypeAlias = dict[str, dict[str, list[float]]]
 
 
 @contextmanager
-def _bare(kind: str) -> Iterator[tuple[str, str, Post]]:
-    command = [sys.executable, "-m", "benchmarks.bare_broadcast", kind]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        with httpx.Client() as http:
-            yield url, "/stream", lambda: _publish(http, url)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _publish(http: httpx.Client, url: str) -> None:
-    http.post(f"{url}/publish").raise_for_status()
-
-
-def _run(where: tuple[str, str, Post], posts: int, pace_s: float) -> dict[str, Any]:
-    url, target, post = where
-    expected = posts * EVENTS_PER_POST
-    command = [sys.executable, "-m", "benchmarks.subscribers", url.partition("//")[2], target]
+def _subscribed(
+    side: Side, subscribers: int, events: int
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Keep so many subscribers for the length of a block; what is yielded waits for their end."""
+    command = [sys.executable, "-m", "benchmarks.subscribers", side.host]
     process = subprocess.Popen(
-        [*command, str(_SUBSCRIBERS), str(expected)], stdout=subprocess.PIPE, text=True
+        [*command, str(subscribers), str(events), *side.targets],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    for _ in range(posts):
-        post()
-        time.sleep(pace_s)  # noqa: TID251 - paces a load from outside of any loop
-    found: dict[str, Any] = json.loads(process.stdout.readline())
-    process.wait()
-    found["rate"] = _SUBSCRIBERS * expected / (found["last"] - found["first"])
-    return found
+    output = process.stdout
+    try:
+        assert output.readline() == "ready\n"
+        yield lambda: json.loads(output.readline())
+    finally:
+        process.communicate()
+
+
+def fan_out(side: Side, subscribers: int) -> tuple[float, float]:
+    """Return deliveries a second with posts as fast as they are taken, and an event's size."""
+    streams = len(side.targets)
+    events = _POSTS * EVENTS_PER_POST // streams
+    with (
+        _subscribed(side, subscribers, events) as end,
+        ThreadPoolExecutor(_WRITERS) as writers,
+    ):
+        for _ in writers.map(side.post, [number % streams for number in range(_POSTS)]):
+            pass
+        found = end()
+    return subscribers * events / (found["last"] - found["first"]), found["size_bytes"]
+
+
+def lateness(side: Side) -> list[float]:
+    """Return by how many milliseconds events came after their own time, at 100 a second."""
+    with _subscribed(side, 100, _PACED_POSTS * EVENTS_PER_POST) as end:
+        due = time.monotonic()
+        for _ in range(_PACED_POSTS):
+            side.post(0)
+            due += _PACE_S
+            time.sleep(max(0.0, due - time.monotonic()))  # noqa: TID251 - outside of any loop
+        late: list[float] = end()["late_ms"]
+        return late
+
+
+def idle_bytes(side: Side) -> float:
+    """Return what an idle subscriber costs the server."""
+    with _subscribed(side, _FEW_IDLE, 0):
+        before = side.memory_bytes()
+        with _subscribed(side, _IDLE, 0):
+            return (side.memory_bytes() - before) / _IDLE
 
 
 def measure() -> list[Table]:
-    rates: dict[str, list[float]] = {"Mooring": [], "Quart-Trio": []}
-    late: list[float] = []
+    """Return the tables; each round measures every side in turn."""
+    rates: Samples = defaultdict(lambda: defaultdict(list))
+    late: dict[str, list[float]] = defaultdict(list)
+    idle: dict[str, list[float]] = defaultdict(list)
     for _ in range(_ROUNDS):
-        with _mooring() as where:
-            rates["Mooring"].append(_run(where, _POSTS, 0)["rate"])
-            late += _run(where, _PACED_POSTS, _PACE_S)["late_ms"]
-        with _bare("quart") as where:
-            rates["Quart-Trio"].append(_run(where, _POSTS, 0)["rate"])
-    cuts = statistics.quantiles(late, n=100)
+        for name, (subscribers, streams) in _FAN_OUTS.items():
+            with mooring(streams) as side:
+                rate, size = fan_out(side, subscribers)
+                rates[name][MOORING].append(rate)
+            for kind in BASELINES:
+                with bare(kind, streams, round(size)) as side:
+                    rates[name][kind].append(fan_out(side, subscribers)[0])
+        for kind in (MOORING, *BASELINES):
+            with mooring(1) if kind == MOORING else bare(kind, 1, _EVENT_BYTES) as side:
+                late[kind] += lateness(side)
+                idle[kind].append(idle_bytes(side))
+    return _tables(rates, late, idle)
+
+
+def _tables(
+    rates: Samples, late: dict[str, list[float]], idle: dict[str, list[float]]
+) -> list[Table]:
+    cuts = {kind: statistics.quantiles(found, n=100) for kind, found in late.items()}
     return [
         Table(
-            title=f"deliveries to {_SUBSCRIBERS} subscribers of one stream",
+            title="deliveries",
             unit="per second",
-            rows={"fan-out": {name: statistics.median(it) for name, it in rates.items()}},
-            subject="Mooring",
-            reach={"fan-out": {"Quart-Trio": 0.8}},
+            rows={
+                name: {kind: statistics.median(found) for kind, found in sides.items()}
+                for name, sides in rates.items()
+            },
+            subject=MOORING,
+            reach={next(iter(_FAN_OUTS)): {QUART: 0.8}},
         ),
         Table(
-            title="from an event's time to its receipt, at 100 events a second",
+            title="from an event's time to its receipt, 100 subscribers, 100 events a second",
             unit="ms",
-            rows={f"{_SUBSCRIBERS} subscribers": {"p50": cuts[49], "p99": cuts[98]}},
+            rows={
+                "p50": {kind: found[49] for kind, found in cuts.items()},
+                "p99": {kind: found[98] for kind, found in cuts.items()},
+            },
+        ),
+        Table(
+            title="memory of an idle subscriber at the server",
+            unit="bytes",
+            rows={"1,000 of one stream": {k: statistics.median(it) for k, it in idle.items()}},
         ),
     ]
