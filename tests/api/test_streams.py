@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random  # noqa: TID251 - a seed of the test's own
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from wsproto.events import BytesMessage, TextMessage
 
 from actors.assistant.settings import AssistantSettings
 from api.settings import StreamSettings
+from engine.stream import StreamLimits
 from tests.api.conversing import FAST, Talk, conversing
-from tests.api.wire import Refused
+from tests.api.wire import Closed, Line, Refused
 
 SLOW = AssistantSettings(echo_pause_s=30)
 
@@ -61,40 +63,51 @@ async def test_beyond_the_newest_is_an_error_frame_and_a_close(tmp_path: Path) -
         assert '"type":"error"' in answer.text
 
 
-async def test_a_subscriber_cut_at_random_sees_what_one_that_stayed_saw(tmp_path: Path) -> None:
-    settings = AssistantSettings(echo_pause_s=0.01)
+async def test_a_subscriber_cut_a_hundred_times_sees_what_one_that_stayed_saw(
+    tmp_path: Path,
+) -> None:
+    settings = AssistantSettings(echo_pause_s=0.005)
     async with conversing(tmp_path, assistant=settings) as talk, trio.open_nursery() as nursery:
         session_id = await talk.open_session()
-        over = 12
+        cut_off = trio.Event()
 
         async def write() -> None:
-            for number in range(over):
-                await talk.post(session_id, f"{number} " + "word " * 20)
-
-        nursery.start_soon(write)
-        seen, cuts = await _seen_with_cuts(talk, session_id, replies=over)
-        async with talk.line(session_id, after=0) as stayed:
-            for _ in range(over):
+            while not cut_off.is_set():
+                posted = await talk.post(session_id, "word " * 60)
                 await stayed.until("reply.completed")
-        assert cuts >= 30
-        assert seen == stayed.events
+                assert stayed.events[-1]["data"]["replyTo"] == posted["messageId"]
+            await talk.client.patch(f"/api/sessions/{session_id}", json={"status": "closed"})
+            assert (await stayed.closed()).code == 1000
+
+        async with talk.line(session_id, after=0) as stayed:
+            nursery.start_soon(write)
+            seen = await _seen_with_cuts(talk, session_id, cuts=100, cut_off=cut_off)
+            with trio.fail_after(10):
+                while stayed.events[-1]["type"] != "session.closed":
+                    await trio.sleep(0.01)
+    assert seen == stayed.events
+    assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
 
 
 async def _seen_with_cuts(
-    talk: Talk, session_id: str, *, replies: int
-) -> tuple[list[dict[str, Any]], int]:
-    """Follow to the end of so many replies, cut off again and again without a close."""
-    chance, seen, cuts = random.Random(7), [], 0
-    while sum(event["type"] == "reply.completed" for event in seen) < replies:
-        after = seen[-1]["seq"] if seen else 0
-        with trio.move_on_after(chance.uniform(0.005, 0.15)):
-            async with talk.line(session_id, after=after) as line:
-                while sum(e["type"] == "reply.completed" for e in seen) < replies:
+    talk: Talk, session_id: str, *, cuts: int, cut_off: trio.Event
+) -> list[dict[str, Any]]:
+    """Follow to the end, cut off so many times in the middle of a reply, without a close."""
+    chance, seen = random.Random(7), list[dict[str, Any]]()
+    while not seen or seen[-1]["type"] != "session.closed":
+        with trio.CancelScope() as scope, suppress(Closed):
+            if not cut_off.is_set():
+                scope.deadline = trio.current_time() + chance.uniform(0.005, 0.15)
+            async with talk.line(session_id, after=seen[-1]["seq"] if seen else 0) as line:
+                while True:
                     frame = await line.next()
                     if "at" in frame:
                         seen.append(frame)
-        cuts += 1
-    return seen, cuts
+        if seen and seen[-1]["type"] in {"reply.started", "reply.delta"}:
+            cuts -= 1
+        if not cuts:
+            cut_off.set()
+    return seen
 
 
 async def test_sse_resumes_by_last_event_id(tmp_path: Path) -> None:
@@ -222,31 +235,36 @@ async def test_a_stop_closes_streams_with_a_code_that_asks_to_come_again(tmp_pat
 
 
 async def test_a_reader_that_is_asleep_gets_everything_and_slows_nobody(tmp_path: Path) -> None:
-    async with conversing(tmp_path, assistant=FAST) as talk:
+    async with conversing(tmp_path, assistant=FAST) as talk, AsyncExitStack() as stack:
         session_id = await talk.open_session()
-        sleeper = await _subscribe_raw(talk, session_id, receive_buffer=4096)
-        async with talk.line(session_id, after=0) as line:
-            for _ in range(12):  # more than all buffers between take
-                await talk.post(session_id, "x" * 60_000)
+        target = f"/api/sessions/{session_id}/stream?after=0"
+        sleeper = Line(await _with_small_buffer(talk))
+        await sleeper.open(target, port=talk.port)
+        others = [
+            await stack.enter_async_context(talk.line(session_id, after=0)) for _ in range(20)
+        ]
+        for _ in range(12):  # more than all buffers between take
+            await talk.post(session_id, "x" * 60_000)
+            for line in others:
                 await line.until("reply.completed")
-        newest = line.events[-1]["seq"]
-        data = b""
-        with trio.fail_after(20):
-            while b'"seq":%d,' % newest not in data[-200_000:]:
-                data += await sleeper.receive_some(65536)
-        for seq in range(1, newest + 1):
-            assert data.count(b'"seq":%d,"at"' % seq) == 1
-        await sleeper.aclose()
+            assert talk.house.hub.statistics().window_bytes <= StreamLimits().window_bytes
+        newest = others[0].events[-1]["seq"]
+        while not sleeper.events or sleeper.events[-1]["seq"] < newest:
+            await sleeper.next()
+        await sleeper.stream.aclose()
+    assert [event["seq"] for event in sleeper.events] == list(range(1, newest + 1))
+    assert all(line.events == sleeper.events for line in others)
 
 
-async def _subscribe_raw(
-    talk: Talk, session_id: str, *, receive_buffer: int | None = None
-) -> trio.SocketStream:
+async def _with_small_buffer(talk: Talk) -> trio.SocketStream:
     socket = trio.socket.socket()
-    if receive_buffer is not None:
-        socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer)
+    socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
     await socket.connect(("127.0.0.1", talk.port))
-    stream = trio.SocketStream(socket)
+    return trio.SocketStream(socket)
+
+
+async def _subscribe_raw(talk: Talk, session_id: str) -> trio.SocketStream:
+    stream = await _with_small_buffer(talk)
     await stream.send_all(
         f"GET /api/sessions/{session_id}/stream?after=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -272,7 +290,7 @@ async def test_subscribers_that_leave_leave_nothing(tmp_path: Path) -> None:
 async def test_a_reader_that_takes_nothing_for_too_long_is_cut(tmp_path: Path) -> None:
     async with conversing(tmp_path, send_timeout_s=0.3) as talk:
         session_id = await talk.open_session()
-        deaf = await _subscribe_raw(talk, session_id, receive_buffer=4096)
+        deaf = await _subscribe_raw(talk, session_id)
         async with talk.line(session_id) as line:
             while talk.house.hub.statistics().subscribers > 1:
                 with trio.move_on_after(0.1):

@@ -17,12 +17,14 @@ import httpx
 import pytest
 import trio
 
+from api.house import DATABASE
+from engine.store import open_sqlite
 from tests.api.harness import server
 from tests.api.wire import Closed, Refused, lined
 
 pytestmark = pytest.mark.usefixtures("leak_check")
 
-KILLS = 6
+KILLS = 20
 WRITERS = 4
 # What the seed prints, to the letter.
 SEED = r"""
@@ -167,9 +169,12 @@ async def test_what_was_acknowledged_survives_a_server_that_is_killed_again_and_
                 await settled(client, writers)
                 for writer in writers:
                     await check(client, writer)
+                    await check_that_retries_give_the_first_answer(client, writer)
                 events = await whole_log(port, writers[0], seen)
         over.set()
         readers.cancel_scope.cancel()
+    async with open_sqlite(tmp_path / "data" / DATABASE) as store:
+        assert (await store.check()).problems == ()
     assert seen == events
     assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
     assert any(writer.retried for writer in writers)
@@ -220,6 +225,20 @@ async def check(client: httpx.AsyncClient, writer: Writer) -> None:
     assert users[: len(writer.told)] == writer.told  # every acknowledged one, in order
     replies = Counter(one["replyTo"] for one in found if one["role"] == "assistant")
     assert replies == {one["messageId"]: 1 for one in users}
+
+
+async def check_that_retries_give_the_first_answer(
+    client: httpx.AsyncClient, writer: Writer
+) -> None:
+    before = len(await messages(client, writer))
+    for number, told in enumerate(writer.told, start=1):
+        answer = await client.post(
+            f"/api/sessions/{writer.session_id}/messages",
+            json={"content": told["content"]},
+            headers={"Idempotency-Key": f"{writer.number}-{number}"},
+        )
+        assert answer.json() == told
+    assert len(await messages(client, writer)) == before
 
 
 async def whole_log(port: int, writer: Writer, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
