@@ -23,6 +23,7 @@ from hypercorn.typing import (
 )
 
 from api.errors import answer_to
+from api.request_counts import WEBSOCKET, RequestCounts
 from api.settings import Network
 from engine.clock import Clock
 
@@ -39,12 +40,18 @@ class AccessLog:
 
     Args:
         trusted_proxies: whose word in `X-Forwarded-For` is taken for who the client is.
+        counts: where each request is counted.
     """
 
     def __init__(
-        self, app: ASGIFramework, clock: Clock, trusted_proxies: Sequence[Network] = ()
+        self,
+        app: ASGIFramework,
+        clock: Clock,
+        trusted_proxies: Sequence[Network] = (),
+        counts: RequestCounts | None = None,
     ) -> None:
         self._app = app
+        self._counts = counts or RequestCounts()
         self._clock = clock
         self._trusted = trusted_proxies
 
@@ -56,10 +63,12 @@ class AccessLog:
             return
         request = _Request(scope, send, request_id=f"{self._clock.random_bits(80):020x}")
         state(scope)[_REQUEST_ID] = request.id
+        self._counts.begun()
         try:
             with structlog.contextvars.bound_contextvars(request_id=request.id):
                 await request.answer_with(self._app, receive)
         finally:
+            self._counts.ended(request.method, request.status, request.seconds)
             request.log(client=client_of(scope, self._trusted))
 
 
@@ -118,6 +127,18 @@ class _Request:
         self._status: int | None = None
         self._began = trio.current_time()
 
+    @property
+    def method(self) -> str:
+        return str(self._scope.get("method", WEBSOCKET))
+
+    @property
+    def status(self) -> int:
+        return CLIENT_LEFT if self._status is None else self._status
+
+    @property
+    def seconds(self) -> float:
+        return trio.current_time() - self._began
+
     async def answer_with(self, app: ASGIFramework, receive: ASGIReceiveCallable) -> None:
         try:
             await app(self._scope, receive, self._send_noting_status)
@@ -132,10 +153,10 @@ class _Request:
         write = _log.info if failure is None else _log.error
         write(
             "request",
-            method=self._scope.get("method", "WEBSOCKET"),
+            method=self.method,
             path=self._scope["path"][:_LONGEST_PATH],
-            status=CLIENT_LEFT if self._status is None else self._status,
-            ms=round((trio.current_time() - self._began) * 1000, 1),
+            status=self.status,
+            ms=round(self.seconds * 1000, 1),
             client=client,
             request_id=self.id,
             **({} if failure is None else {"exc_info": failure}),

@@ -23,7 +23,7 @@ from actors.assistant.decider import (
 )
 from actors.assistant.errors import ConversationNotFound
 from actors.assistant.events import decode_event
-from actors.assistant.family import Conversations
+from actors.assistant.family import Conversations, ConversationStatistics
 from actors.assistant.keys import KeyRecord
 from actors.assistant.pages import ChangedAfter, CreatedAfter, MessagePage
 from actors.assistant.records import Message, Session
@@ -55,6 +55,10 @@ class AssistantDesk:
         self._conversations = conversations
         self._store = conversations.log.store
         self._clock = clock
+
+    def statistics(self) -> ConversationStatistics:
+        """Return what there is now, in memory."""
+        return self._conversations.statistics()
 
     def new_id(self) -> str:
         """Return an id that nobody can guess: 128 random bits in the form of a UUID."""

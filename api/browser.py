@@ -11,6 +11,7 @@ from quart import Blueprint, Response, request
 from quart_trio.wrappers import TrioResponse
 
 from actors.browser.errors import BrowserSessionError, CloseFailed, SessionNotFound
+from actors.browser.memory import ChromiumMemory
 from actors.browser.messages import (
     CloseSession,
     ListSessions,
@@ -22,6 +23,7 @@ from actors.browser.messages import (
 )
 from actors.browser.portals.portal import Operation
 from actors.browser.settings import BrowserSettings
+from actors.browser.statistics import BrowserStatistics
 from api import browser_requests
 from api.body import read_object
 from api.errors import BundleNotFound, OperationSessionGone
@@ -61,6 +63,14 @@ class BrowserDesk(Protocol):
 
     async def open_debug_bundle(self, name: str) -> bytes | None:
         """Return the ZIP that `OperationDone.debug_bundle` named; None when it is not kept."""
+        ...
+
+    async def statistics(self) -> BrowserStatistics:
+        """Return what there is now; answers within seconds, or raises a `MooringError`."""
+        ...
+
+    async def chromium_memory(self) -> ChromiumMemory:
+        """Return what all Chromiums take together."""
         ...
 
     async def ready(self) -> bool:

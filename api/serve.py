@@ -45,9 +45,11 @@ from api.health import health_routes
 from api.house import House, open_house
 from api.keyfile import master_keys
 from api.listen import bound_url, open_listeners
+from api.metrics import metrics_routes
 from api.settings import SettingError, StartError, public_origin
 from api.signals import Stop
 from api.streams import Streams
+from api.watch import Watch, open_watch
 from api.web import Web, load_tls
 from engine.clock import Clock, SystemClock
 from engine.durable import Log
@@ -194,8 +196,12 @@ async def _serve(plan: Plan, drain: Drain) -> None:
                 log=house.log,
             )
         )
+        watch = await stack.enter_async_context(
+            open_watch(desk=desk, assistant=assistant, house=house, drain=drain)
+        )
         app = _make_app(
             plan,
+            watch=watch,
             desk=desk,
             assistant=assistant,
             house=house,
@@ -249,6 +255,7 @@ async def _is_unused(desk: BrowserDesk) -> bool:
 def _make_app(
     plan: Plan,
     *,
+    watch: Watch,
     desk: BrowserDesk,
     assistant: AssistantDesk,
     house: House,
@@ -260,7 +267,8 @@ def _make_app(
     public_url = door.public_url or plan.urls[0]
     policy = policy_for(settings.operator_tokens, door.allowed_origins, public_origin(public_url))
     app = App(policy=policy, drain=drain, max_body_bytes=settings.max_body_bytes, clock=clock)
-    app.register_blueprint(health_routes(desk, drain, clock))
+    app.register_blueprint(health_routes(watch.doctor, clock))
+    app.register_blueprint(metrics_routes(watch.instruments))
     app.register_blueprint(browser_routes(desk, browser, public_url))
     streams = Streams(house.hub, house.store, drain, settings.streams)
     app.register_blueprint(browser_stream_routes(streams))
@@ -268,7 +276,7 @@ def _make_app(
     app.register_blueprint(chat_routes(policy, clock, is_https=public_url.startswith("https://")))
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.
     trusted = door.trusted_proxies if settings.operator_tokens else ()
-    return AccessLog(app, clock, trusted)
+    return AccessLog(app, clock, trusted, watch.counts)
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from engine.durable import DurableActor
 from engine.policy import ActorPolicy, Restart
 from engine.ref import ActorRef
 from engine.reply import Reply
-from engine.supervisor import Supervisor, open_supervisor
+from engine.supervisor import Supervisor, SupervisorStatistics, open_supervisor
 
 S = TypeVar("S")
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -215,11 +215,27 @@ class ActivationRegistry(Actor):
             self._pass_on(id_, reply, message)
 
 
+class ActivationStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Who of one kind is in memory."""
+
+    kind: str
+    in_memory: int
+    supervisors: tuple[SupervisorStatistics, ...]
+
+
 class Activations(msgspec.Struct, frozen=True, kw_only=True):
     """The door to all actors of one kind."""
 
     kind: str
     registry: ActorRef
+    supervisors: tuple[Supervisor, Supervisor]  # of the registry, and of what it activates
+
+    def statistics(self) -> ActivationStatistics:
+        """Return what there is now."""
+        registry, within = (each.statistics() for each in self.supervisors)
+        return ActivationStatistics(
+            kind=self.kind, in_memory=within.actors, supervisors=(registry, within)
+        )
 
     async def ask(self, id_: str, message: Any, *, timeout_s: float = 30.0) -> Any:
         """Ask the actor of an id, in memory or not; raises as `ActorRef.ask` does."""
@@ -252,4 +268,4 @@ async def open_activations(
             f"registry/{kind}",
             policy=_REGISTRY,
         )
-        yield Activations(kind=kind, registry=registry)
+        yield Activations(kind=kind, registry=registry, supervisors=(outer, inner))

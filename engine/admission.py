@@ -22,12 +22,23 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from engine.admission_counts import AdmissionCounts, AdmissionStatistics
 from engine.effects import Effects, Grant, Lapse, Refuse, Start, Stop, Why
 from engine.entries import Entries, Entry, Phase, first
 from engine.errors import DomainError
 from engine.lease import LeaseTable
 
-__all__ = ["Admission", "AdmissionSettings", "Effects", "Entry", "Grant", "Phase", "Refuse", "Why"]
+__all__ = [
+    "Admission",
+    "AdmissionSettings",
+    "AdmissionStatistics",
+    "Effects",
+    "Entry",
+    "Grant",
+    "Phase",
+    "Refuse",
+    "Why",
+]
 
 _T = TypeVar("_T")
 
@@ -58,6 +69,7 @@ class Admission:
         self._entries = Entries()
         self._reasons: OrderedDict[str, str] = OrderedDict()  # of ids that have ended
         self._refused: OrderedDict[str, tuple[float, DomainError]] = OrderedDict()  # by key
+        self.counts = AdmissionCounts()
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -73,6 +85,18 @@ class Admission:
     def reason(self, entry_id: str) -> str | None:
         """Why an id has ended, if that is still known."""
         return self._reasons.get(entry_id)
+
+    def statistics(self) -> AdmissionStatistics:
+        """Return counts, without looking at each session."""
+        return AdmissionStatistics(
+            capacity=self.settings.capacity,
+            sessions={phase.value: self._entries.count(phase) for phase in Phase},
+            leased=self._entries.count(Phase.LIVE) - len(self._entries.idle),
+            waiting=len(self._entries.patience),
+            waits=self.counts.waits.statistics(),
+            ended=dict(self.counts.ended),
+            refused=dict(self.counts.refused),
+        )
 
     def next_due(self) -> float | None:
         """When `tick` has something to do, if nothing else happens before."""
@@ -196,14 +220,14 @@ class Admission:
         while self._free and (entry := entries.first(Phase.CHALLENGING)):
             entries.move(entry, Phase.STARTING)
         while self._free and (entry := entries.first(Phase.QUEUED)):
-            self._start(entry, Phase.STARTING, effects)
+            self._start(entry, Phase.STARTING, now, effects)
         while (victim := first(entries.idle)) and (entry := entries.first(Phase.READY)):
             self._stop(victim, "evicted", effects)
             self._go_live(entry, now, effects)
         while entries.count(Phase.CHALLENGING) < len(entries.idle) and (
             entry := entries.first(Phase.QUEUED)
         ):
-            self._start(entry, Phase.CHALLENGING, effects)
+            self._start(entry, Phase.CHALLENGING, now, effects)
         self._refuse_late(now, effects)
         return effects
 
@@ -222,10 +246,10 @@ class Admission:
 
     # -- changing the table --------------------------------------------------------------------
 
-    def _start(self, entry: Entry, phase: Phase, effects: Effects) -> None:
+    def _start(self, entry: Entry, phase: Phase, now: float, effects: Effects) -> None:
         self._entries.move(entry, phase)
-        for ticket in entry.waiters:
-            del self._entries.patience[ticket]
+        since = min(self._entries.patience.pop(ticket) for ticket in entry.waiters)
+        self.counts.has_started(now - since + self.settings.capacity_wait_s)
         effects.append(Start(entry.id, entry.opening))
         entry.opening = None
 
@@ -271,6 +295,7 @@ class Admission:
     def _remove(self, entry: Entry, reason: str | None) -> None:
         if reason is not None:
             _remember(self._reasons, entry.id, reason)
+        self.counts.has_ended(reason)
         self.leases.release_all(entry.id)
         self._entries.remove(entry)
 

@@ -69,6 +69,10 @@ class LeaseLapsed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     token: int
 
 
+class AskRegistryStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask for `AdmissionStatistics`."""
+
+
 class _Left(msgspec.Struct, frozen=True):
     ticket: int
 
@@ -194,11 +198,14 @@ class Registry(Actor):
             case _Left():
                 self._seekers.pop(message.ticket, None)
                 self._carry_out(admission.left(message.ticket, now))
+            case AskRegistryStatistics():
+                return admission.statistics()
             case _Tick():
                 self._tick_at = inf
                 self._carry_out(admission.tick(now))
             case _:
                 raise TypeError(f"{self.ref.address} does not know {message!r}")
+        return None
 
     async def on_stop(self, reason: StopReason) -> None:
         # Sessions answer to their registry: without it they would live unseen.
@@ -236,7 +243,8 @@ class Registry(Actor):
                 self._stop_session(session_id)
             case Grant():
                 self._grant(effect)
-            case Refuse(ticket):
+            case Refuse(ticket, why):
+                self.admission.counts.has_refused(why)
                 self._seekers.pop(ticket).reply.refuse(_anew(self.refused(effect)))
             case Lapse(session_id, token):
                 self._refs[session_id].signal(LeaseLapsed(token=token))

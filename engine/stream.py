@@ -44,12 +44,19 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How many streams are watched, by how many, and what that keeps in memory."""
+    """How many streams are watched, by how many, and what that keeps in memory.
+
+    Attributes:
+        lag_events: how far behind the newest events the subscribers are, added up.
+        largest_lag: how far the one is that is furthest behind.
+    """
 
     streams: int
     subscribers: int
     window_events: int
     window_bytes: int
+    lag_events: int
+    largest_lag: int
 
 
 class Cursor:
@@ -179,16 +186,29 @@ class StreamHub:
                 raise BeyondNewest(stream, after=start, newest_seq=channel.newest)
             if start == channel.newest and start > 0:
                 await self._look_for_the_end(channel)
-            yield Cursor(self, channel, after=start)
+            cursor = Cursor(self, channel, after=start)
+            channel.cursors.add(cursor)
+            try:
+                yield cursor
+            finally:
+                channel.cursors.discard(cursor)
         finally:
             self._leave(channel)
 
     def statistics(self) -> StreamStatistics:
+        """Return what is watched; looks at every subscriber."""
+        lags = [
+            max(0, channel.newest - cursor.seq)
+            for channel in self._channels.values()
+            for cursor in channel.cursors
+        ]
         return StreamStatistics(
             streams=len(self._channels),
             subscribers=self._subscribers,
             window_events=sum(len(channel.window) for channel in self._channels.values()),
             window_bytes=self._bytes,
+            lag_events=sum(lags),
+            largest_lag=max(lags, default=0),
         )
 
     def _enter(self, stream: str) -> Channel:

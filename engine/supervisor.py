@@ -23,13 +23,20 @@ _LOG: Final = logging.getLogger("mooring.engine")
 
 
 class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a supervisor holds now, and what it has seen."""
+    """What a supervisor holds now, and what it has seen.
+
+    Attributes:
+        inbox_depth: messages not yet begun, in the inboxes of all its actors together.
+        deepest_inbox: those in the fullest one.
+    """
 
     name: str
     actors: int
     restarts: int
     crashes: int
     stopping: bool
+    inbox_depth: int
+    deepest_inbox: int
 
 
 class Supervisor:
@@ -123,13 +130,22 @@ class Supervisor:
             self._empty.set()
         await self._empty.wait()
 
+    @property
+    def stopping(self) -> bool:
+        """True once nothing is started any more."""
+        return self._stopping
+
     def statistics(self) -> SupervisorStatistics:
+        """Return what it holds; looks at every actor."""
+        depths = [len(cell.inbox.lane or ()) for cell in self._cells.values()]
         return SupervisorStatistics(
             name=self.name,
             actors=len(self._cells),
             restarts=self._restarts,
             crashes=self._crashes,
             stopping=self._stopping,
+            inbox_depth=sum(depths),
+            deepest_inbox=max(depths, default=0),
         )
 
     # -- for cells -----------------------------------------------------------------------------

@@ -8,10 +8,14 @@ lies between reads it from the store.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from trio.lowlevel import ParkingLot
 
 from engine.store import Event
+
+if TYPE_CHECKING:
+    from engine.stream import Cursor
 
 
 class Channel:
@@ -20,10 +24,12 @@ class Channel:
     Attributes:
         newest: the newest sequence that is known to be durable; the window may end before it.
         ended: why nothing more will follow; None while something may.
+        cursors: those that have begun, to be looked at only by statistics.
         waiting: the tasks of cursors that have had everything.
     """
 
     __slots__ = (
+        "cursors",
         "ended",
         "floor",
         "newest",
@@ -42,6 +48,7 @@ class Channel:
         self.newest = 0
         self.ended: str | None = None
         self.subscribers = 0
+        self.cursors: set[Cursor] = set()
         self.waiting = ParkingLot()
 
     def settle(self, newest: int) -> None:

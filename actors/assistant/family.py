@@ -10,12 +10,25 @@ import msgspec
 
 from actors.assistant.decider import KIND
 from actors.assistant.responders.responder import Responder
-from actors.assistant.session import ConversationActor
+from actors.assistant.session import REPLY, ConversationActor
 from actors.assistant.settings import AssistantSettings
 from engine import Clock
-from engine.activation import Activations, open_activations
+from engine.activation import Activations, ActivationStatistics, open_activations
 from engine.durable import Log
+from engine.meter import Meter, WorkStatistics
 from engine.waker import Waker
+
+
+class ConversationStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Conversations in memory, and how their replies go.
+
+    Attributes:
+        writing: replies that are being written.
+    """
+
+    writing: int
+    work: tuple[WorkStatistics, ...]
+    actors: ActivationStatistics
 
 
 class Conversations(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +36,15 @@ class Conversations(msgspec.Struct, frozen=True, kw_only=True):
 
     actors: Activations
     log: Log
+    meter: Meter
+
+    def statistics(self) -> ConversationStatistics:
+        """Return what there is now."""
+        return ConversationStatistics(
+            writing=self.meter.running(REPLY),
+            work=self.meter.statistics(),
+            actors=self.actors.statistics(),
+        )
 
     async def ask(self, session_id: str, message: Any, *, timeout_s: float = 30.0) -> Any:
         """Ask a conversation, in memory or not; raises as `ActorRef.ask` does."""
@@ -46,11 +68,13 @@ async def open_conversations(
     then is found by the next start.
     """
 
+    meter = Meter()
+
     def build(session_id: str) -> ConversationActor:
         return ConversationActor(
-            session_id, responder=responder, settings=settings, log=log, clock=clock
+            session_id, responder=responder, settings=settings, log=log, clock=clock, meter=meter
         )
 
     async with open_activations(KIND, build, clock=clock, drain_s=drain_s) as actors:
         with waker.waking(KIND, actors.wake):
-            yield Conversations(actors=actors, log=log)
+            yield Conversations(actors=actors, log=log, meter=meter)

@@ -43,11 +43,14 @@ from engine import DEFERRED, Clock, DomainError, JobEnded, Reply
 from engine.activation import ActivatedActor
 from engine.clock import timestamp
 from engine.durable import Log, NotRecorded
+from engine.meter import Meter
 
 _LOG: Final = structlog.get_logger("mooring.assistant")
 _ADD_TIMEOUT_S: Final = 60.0
 _RETRY_S: Final = 1.0
 _DELTAS_KEPT_S: Final = 600.0
+REPLY: Final = "reply"
+"""What a reply is called where its durations are shown."""
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -61,6 +64,7 @@ class ConversationActor(ActivatedActor[Conversation, Command, ConversationEvent]
         session_id: its id.
         responder: who writes its replies.
         settings: of all conversations.
+        meter: what replies take is observed there, as `REPLY`.
     """
 
     def __init__(
@@ -71,12 +75,14 @@ class ConversationActor(ActivatedActor[Conversation, Command, ConversationEvent]
         settings: AssistantSettings,
         log: Log,
         clock: Clock,
+        meter: Meter | None = None,
     ) -> None:
         super().__init__(stream_of(session_id), ConversationDecider(), log=log, clock=clock)
         self.session_id = session_id
         self._responder = responder
         self._settings = settings
         self.idle_timeout_s = settings.idle_timeout_s
+        self._meter = meter or Meter()
         self._recalls = 0
         self._deletions: list[Reply] = []
 
@@ -200,7 +206,8 @@ class ConversationActor(ActivatedActor[Conversation, Command, ConversationEvent]
         async def add(text: str) -> None:
             await self._add(AddText(reply_id=reply_id, attempt=attempt, text=text))
 
-        return await write_reply(self._responder, prompt, add)
+        with self._meter.measuring(REPLY):
+            return await write_reply(self._responder, prompt, add)
 
     async def _add(self, addition: AddText) -> None:
         while True:

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import trio
 
+from actors.browser.captcha_account import CaptchaAccount
 from actors.browser.errors import CaptchaFailed
 
 _FIRST_POLL_S: Final = 1.0
@@ -24,6 +25,7 @@ _MAX_DETAILS_CHARS: Final = 300
 _RETRIES: Final = 4
 _FIRST_RETRY_S: Final = 0.5
 _MAX_RETRY_S: Final = 5.0
+_HIGHEST_COST: Final = 100.0  # of one captcha; what is beyond it is no price
 # The one refusal that passes by itself: all of the service's workers are busy.
 _BUSY: Final = "ERROR_NO_SLOT_AVAILABLE"
 
@@ -41,6 +43,7 @@ class _Answer(msgspec.Struct, rename="camel"):
     status: str | None = None
     # 2captcha gives `null`, its rivals an empty string, while there is none.
     solution: _Solution | str | None = None
+    cost: str | float | None = None
 
 
 class _Transient(Exception):
@@ -57,6 +60,7 @@ class TwoCaptcha:
         timeout_s: the longest that one solve may take; default 100 s, twice what people need.
         poll_interval_s: the longest pause between two questions whether it is done; they begin at
             1 s and grow to this; default 5 s, which the service asks for.
+        account: where each solve is entered.
     """
 
     def __init__(
@@ -67,12 +71,14 @@ class TwoCaptcha:
         api_key: str,
         timeout_s: float = 100.0,
         poll_interval_s: float = 5.0,
+        account: CaptchaAccount | None = None,
     ) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._timeout_s = timeout_s
         self._poll_interval_s = poll_interval_s
+        self._account = account or CaptchaAccount()
 
     async def solve(self, *, site_key: str, page_url: str) -> str:
         """Return the token for the widget; implements `CaptchaSolver`.
@@ -83,6 +89,13 @@ class TwoCaptcha:
         Raises:
             CaptchaFailed: refused, out of funds, unsolvable, unreachable or too late; says which.
         """
+        try:
+            return await self._solve_in_time(site_key=site_key, page_url=page_url)
+        except CaptchaFailed:
+            self._account.give_up()
+            raise
+
+    async def _solve_in_time(self, *, site_key: str, page_url: str) -> str:
         with trio.move_on_after(self._timeout_s):
             return await self._solve(site_key=site_key, page_url=page_url)
         raise CaptchaFailed(f"the captcha service had no token within {self._timeout_s:g} s")
@@ -102,7 +115,9 @@ class TwoCaptcha:
             await trio.sleep(pause_s)
             answer = await self._ask(retries, "getTaskResult", {"taskId": made.task_id})
             if answer.status != "processing":
-                return _token(answer)
+                token = _token(answer)
+                self._account.charge(_cost(answer.cost))
+                return token
             pause_s = min(pause_s * _POLL_GROWTH, self._poll_interval_s)
 
     async def _ask(self, retries: _Retries, method: str, body: dict[str, object]) -> _Answer:
@@ -179,6 +194,15 @@ async def _read(answer: httpx.Response) -> bytes:
     if len(content) > _MAX_ANSWER_BYTES:
         raise _Transient("the captcha service answered with more than a token can take")
     return content
+
+
+def _cost(said: str | float | None) -> float:
+    """Return what a solve cost; 0 when the service says nothing that could be a price."""
+    try:
+        cost = float(said or 0)
+    except ValueError:
+        return 0.0
+    return cost if 0 <= cost < _HIGHEST_COST else 0.0
 
 
 def _token(answer: _Answer) -> str:

@@ -18,10 +18,14 @@ import trio
 
 from actors.browser.bundles import DebugBundles
 from actors.browser.captcha import TwoCaptcha
+from actors.browser.captcha_account import CaptchaAccount
 from actors.browser.chromium import ChromiumOptions, find_executable, sweep_leftovers
 from actors.browser.chromium_actor import ChromiumActor, OpenContexts
 from actors.browser.driver import connect
 from actors.browser.journal import BrowserJournal
+from actors.browser.leftovers import directory_prefix
+from actors.browser.memory import ChromiumMemory, MemoryGauge
+from actors.browser.messages import ListSessions, SessionList
 from actors.browser.placement import PlacementSettings
 from actors.browser.pool import BrowserPool
 from actors.browser.pool_messages import AskPoolStatistics, PoolStatistics
@@ -29,6 +33,7 @@ from actors.browser.portals.catalogue import make_portal
 from actors.browser.portals.portal import CaptchaSolver, Operation, operations_of
 from actors.browser.registry import BrowserRegistry
 from actors.browser.settings import BrowserSettings
+from actors.browser.statistics import BrowserStatistics, by_status
 from actors.browser.work import Equipment
 from engine import (
     ActorPolicy,
@@ -41,11 +46,15 @@ from engine import (
     open_supervisor,
 )
 from engine.durable import Log
+from engine.meter import Meter
+from engine.registry import AskRegistryStatistics
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _PERMANENT: Final = ActorPolicy(restart=Restart.PERMANENT, inbox_capacity=4096)
 _SHUTDOWN_S: Final = 8.0
 _SWEEP_INTERVAL_S: Final = 3600.0
+# Neither waits for a browser.
+_ANSWERS_WITHIN_S: Final = 2.0
 
 
 class BrowserSessions(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +69,34 @@ class BrowserSessions(msgspec.Struct, frozen=True, kw_only=True):
     operations: Mapping[str, Operation]
     pool: ActorRef
     bundles: DebugBundles
+    meter: Meter
+    captchas: CaptchaAccount
+    memory: MemoryGauge
+    supervisors: tuple[Supervisor, ...]
+
+    async def statistics(self) -> BrowserStatistics:
+        """Return what there is now; takes the registry's and the pool's answer.
+
+        Raises:
+            AskError, DeliveryError: one of them does not answer.
+        """
+        found: SessionList = await self.registry.ask(ListSessions(), timeout_s=_ANSWERS_WITHIN_S)
+        return BrowserStatistics(
+            sessions=by_status(found),
+            admission=await self.registry.ask(AskRegistryStatistics(), timeout_s=_ANSWERS_WITHIN_S),
+            pool=await self.pool.ask(AskPoolStatistics(), timeout_s=_ANSWERS_WITHIN_S),
+            captchas=self.captchas.statistics(),
+            work=self.meter.statistics(),
+            supervisors=tuple(each.statistics() for each in self.supervisors),
+        )
 
     async def open_debug_bundle(self, name: str) -> bytes | None:
         """Return a bundle's ZIP; None when there is none (any more)."""
         return await self.bundles.read(name)
+
+    async def chromium_memory(self) -> ChromiumMemory:
+        """Return what all Chromiums take together; measured in a thread every few seconds."""
+        return await self.memory.read()
 
     async def ready(self) -> bool:
         """Tell whether a session could be started now: a warm context or a running one is there."""
@@ -107,6 +140,7 @@ async def open_browser_sessions(
     await sweep_leftovers(options.run_id)
     bundles = DebugBundles(data_dir / "bundles", clock)
     contexts: OpenContexts = {}
+    captchas = CaptchaAccount()
     async with (
         httpx.AsyncClient() as http,
         trio.open_nursery() as nursery,
@@ -118,7 +152,9 @@ async def open_browser_sessions(
         pool = _spawn_pool(outer, settings, options, contexts)
 
         def captcha(api_key: str) -> CaptchaSolver:
-            return TwoCaptcha(http, base_url=settings.captcha_url, api_key=api_key)
+            return TwoCaptcha(
+                http, base_url=settings.captcha_url, api_key=api_key, account=captchas
+            )
 
         equipment = Equipment(
             settings=settings,
@@ -142,7 +178,14 @@ async def open_browser_sessions(
                 policy=_PERMANENT,
             )
             yield BrowserSessions(
-                registry=registry, operations=equipment.operations, pool=pool, bundles=bundles
+                registry=registry,
+                operations=equipment.operations,
+                pool=pool,
+                bundles=bundles,
+                meter=equipment.meter,
+                captchas=captchas,
+                memory=MemoryGauge(directory_prefix(options.run_id)),
+                supervisors=(last, outer, inner),
             )
         nursery.cancel_scope.cancel()
 

@@ -31,6 +31,11 @@ class Launching:
         """True while whoever needs another Chromium is better told than kept waiting."""
         return self.held_back and self._failures >= _TRIES
 
+    @property
+    def failing(self) -> bool:
+        """True from a failure until a Chromium has given a context."""
+        return self._failures > 0
+
     def failed(self, cause: str) -> float | None:
         """Note a failure; returns in how many seconds to call `retry`, None when that is set."""
         if self.held_back:

@@ -296,4 +296,5 @@ class BrowserPool(Actor):
             contexts=len(self._owners),
             spare=self._spare is not None,
             waiting=len(self._takers),
+            failing=self._launching.cause if self._launching.failing else "",
         )

@@ -38,12 +38,18 @@ class ContextLost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What the pool has: processes, contexts in use, whether a warm one waits."""
+    """What the pool has: processes, contexts in use, whether a warm one waits.
+
+    Attributes:
+        waiting: sessions that wait for a context.
+        failing: why no Chromium could be launched lately; empty when the last one was of use.
+    """
 
     processes: int
     contexts: int
     spare: bool
     waiting: int
+    failing: str = ""
 
 
 class AskPoolStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -196,7 +196,7 @@ class BrowserRegistry(Registry):
                 return again(refusal.error)
 
     def crash_error(self) -> DomainError:
-        if self.sessions.statistics().stopping:
+        if self.sessions.stopping:
             return SessionClosed("the server is stopping")
         return BrowserCrashed("the session ended")
 

@@ -19,6 +19,14 @@ STATUS: Final[Mapping[Step | None, Status]] = {
     Step.RECOVER: "recovering",
 }
 
+WORK: Final[Mapping[Step, str]] = {
+    Step.LOG_IN: "login",
+    Step.OPERATE: "operation",
+    Step.REFRESH: "refresh",
+    Step.RECOVER: "recovery",
+}
+"""What a step is called where its durations are shown."""
+
 
 class SessionReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Signalled to the registry whenever the session changes."""

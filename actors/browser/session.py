@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, assert_never
 
 import msgspec
+import trio
 
 from actors.browser.agenda import Agenda, Call, Operate, Step
 from actors.browser.errors import (
@@ -23,10 +24,11 @@ from actors.browser.messages import EndReason, OperationDone
 from actors.browser.page import BrowserGone
 from actors.browser.pool_messages import ContextLost
 from actors.browser.portals.portal import Credentials
-from actors.browser.report import STATUS, SessionReport
+from actors.browser.report import STATUS, WORK, SessionReport
 from actors.browser.verdict import Verdict, verdict
 from actors.browser.work import Equipment, PageWork, again, told
 from engine import DEFERRED, Actor, ActorRef, Clock, JobEnded, StopReason
+from engine.meter import outcome_of
 from engine.registry import (
     LeaseLapsed,
     LeaseReleased,
@@ -86,6 +88,7 @@ class BrowserSession(Actor):
         self._failures = 0  # to keep the login alive, in a row
         self._retry_is_set = False
         self._intrusions = 0  # of this context, that have been noted
+        self._begun_at = 0.0  # the step that runs, on trio's clock
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -124,6 +127,7 @@ class BrowserSession(Actor):
             error = SessionClosed() if self.stopping else OperationTimedOut()
         if self._work.lost:
             self._agenda.recovery_due = True
+        self._measure(step, call, error)
         self._note_end(step, call, error)
         if step is Step.LOG_IN:
             self._login_ended(error)
@@ -153,6 +157,7 @@ class BrowserSession(Actor):
 
     def _begin(self, step: Step) -> None:
         call, work = self._agenda.call, self._work
+        self._begun_at = trio.current_time()
         if call is not None:
             self._note("operation.started", name=call.message.call.name)
         elif step is not Step.RECOVER:
@@ -296,6 +301,12 @@ class BrowserSession(Actor):
 
     def _note(self, event: str, **data: Any) -> None:
         self._equipment.note(self._id, event, **data)
+
+    def _measure(self, step: Step, call: Call | None, error: Exception | None) -> None:
+        work = WORK[step] if call is None else f"operation/{call.message.call.name}"
+        cut = isinstance(error, SessionClosed)
+        seconds = trio.current_time() - self._begun_at
+        self._equipment.meter.ended(work, outcome_of(error, cancelled=cut), seconds)
 
     def _note_end(self, step: Step, call: Call | None, error: Exception | None) -> None:
         """Put a step's end on the stream, and what its page tried to open meanwhile."""

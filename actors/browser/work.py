@@ -32,6 +32,7 @@ from actors.browser.pool_messages import RegainContext, ReturnContext, TakeConte
 from actors.browser.portals.portal import CaptchaSolver, Credentials, Operation, Portal
 from actors.browser.settings import BrowserSettings
 from engine import ActorRef, AskError, DeliveryError, DomainError
+from engine.meter import Meter
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _TAKE_TIMEOUT_S: Final = 60.0
@@ -52,6 +53,7 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     contexts: OpenContexts
     bundles: DebugBundles
     journal: ActorRef | None = None  # takes `Note`s; None where nobody keeps them
+    meter: Meter = msgspec.field(default_factory=Meter)
 
     def note(self, session_id: str, event: str, **data: Any) -> None:
         """Put what has happened to a session on its stream; `data` holds no secret."""

@@ -15,6 +15,7 @@ from engine.store._protocol import (
     Page,
     Store,
     StoreStatistics,
+    Tally,
     Transferred,
 )
 from engine.store._rules import milliseconds
@@ -43,6 +44,7 @@ __all__ = [
     "SqliteStore",
     "Store",
     "StoreStatistics",
+    "Tally",
     "Transferred",
     "milliseconds",
     "open_memory",

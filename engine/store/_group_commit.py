@@ -17,6 +17,7 @@ import msgspec
 import trio
 
 from engine.errors import CommitRefused, CommitUnknown, StoreError, StoreUnavailable
+from engine.histogram import SECONDS, SIZES, Histogram
 from engine.store._commit import Commit, size_of
 from engine.store._protocol import CommitDone, StoreStatistics
 
@@ -79,6 +80,9 @@ class GroupCommit:
         self._done = trio.Event()
         self._commits = self._refused = self._failed = self._events = 0
         self._batches = self._largest_batch = self._last_batch = 0
+        self._sizes, self._seconds = Histogram(SIZES), Histogram(SECONDS)
+        self._failing: StoreError | None = None
+        self._failed_at = 0.0
         self._now = trio.lowlevel.current_clock().current_time  # a third of trio.current_time
 
     def statistics(self, *, reads: int) -> StoreStatistics:
@@ -93,6 +97,11 @@ class GroupCommit:
             reads=reads,
             waiting=len(self._line),
             waiting_bytes=self._line_bytes,
+            batch_sizes=self._sizes.statistics(),
+            batch_seconds=self._seconds.statistics(),
+            refusing=self._refusing,
+            failing=None if self._failing is None else getattr(self._failing, "reason", ""),
+            failed_at=self._failed_at,
         )
 
     @trio.lowlevel.enable_ki_protection
@@ -194,6 +203,7 @@ class GroupCommit:
 
     async def _outcomes(self, batch: Sequence[_Waiting]) -> Sequence[Outcome]:
         outcomes: Sequence[Outcome] | None = None
+        began = self._now()
         reason = f"the storage did not answer within {self._limits.stall_s:g} s"
         try:
             with trio.move_on_after(self._limits.stall_s, shield=True):
@@ -206,11 +216,18 @@ class GroupCommit:
             outcomes = [CommitUnknown(one.commit.stream, reason=reason) for one in batch]
         if isinstance(outcomes[0], CommitUnknown):
             self._stalled, self._refusing = True, _STALLED
+        self._seconds.observe(self._now() - began)
+        self._sizes.observe(len(batch))
         return outcomes
 
     def _answer_all(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         self._batches += 1
         self._largest_batch = max(self._largest_batch, len(batch))
+        last = outcomes[-1]
+        if isinstance(last, CommitDone | CommitRefused):
+            self._failing = None
+        else:
+            self._failing, self._failed_at = last, self._now()
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, CommitDone):
                 self._commits += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
@@ -10,7 +11,7 @@ from engine.errors import CommitRefused, StaleEpoch
 from engine.store._commit import CatalogueRow, Claim, Commit, Event, Snapshot, kind_of
 from engine.store._cursor import KEY_BYTES, Place
 from engine.store._jsonl import AliasRecord, Content, EventRecord, StreamRecord, event_record
-from engine.store._protocol import Alias, CommitDone, Due, Listed, ListQuery, Loaded, Page
+from engine.store._protocol import Alias, CommitDone, Due, Listed, ListQuery, Loaded, Page, Tally
 from engine.store._rules import matches, refusal
 
 _SEQ = attrgetter("seq")
@@ -101,6 +102,18 @@ class MemoryDisk:
         if query.newest_first:
             return [one for one in found if _list_order(one) < key]
         return [one for one in found if _list_order(one) > key]
+
+    def tally(self) -> tuple[Tally, ...]:
+        """See `Store.tally`."""
+        counts = Counter(
+            (kind_of(stream), log.row.status)
+            for stream, log in self._logs.items()
+            if log.row is not None
+        )
+        return tuple(
+            Tally(kind=kind, status=status, count=count)
+            for (kind, status), count in sorted(counts.items())
+        )
 
     def resolve(self, name: str, now_ms: int) -> Alias | None:
         """See `Store.resolve`."""

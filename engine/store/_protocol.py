@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from engine.histogram import HistogramStatistics
 from engine.store._commit import CatalogueRow, Commit, Event, Snapshot
 
 MAX_PAGE: Final = 1_000
@@ -112,8 +113,23 @@ class Transferred(msgspec.Struct, frozen=True, kw_only=True):
     aliases: int
 
 
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows of the catalogue have this kind and status."""
+
+    kind: str
+    status: str
+    count: int
+
+
 class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store has done since it was opened, and what waits now."""
+    """What a store has done since it was opened, and what waits now.
+
+    Attributes:
+        batch_sizes, batch_seconds: of the batches, however they ended.
+        refusing: why it takes nothing more, for good; None while it does.
+        failing: why the newest batch failed, until one succeeds; None when it did not.
+        failed_at: when that was, on trio's clock.
+    """
 
     commits: int
     refused: int
@@ -124,6 +140,11 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
     reads: int
     waiting: int
     waiting_bytes: int
+    batch_sizes: HistogramStatistics
+    batch_seconds: HistogramStatistics
+    refusing: str | None
+    failing: str | None
+    failed_at: float
 
 
 class Store(Protocol):
@@ -167,6 +188,10 @@ class Store(Protocol):
         Raises:
             CursorInvalid: the cursor is not one that this query was given by this store.
         """
+        ...
+
+    async def tally(self) -> tuple[Tally, ...]:
+        """Return how many rows there are of each kind and status; looks at all of them."""
         ...
 
     async def resolve(self, alias: str) -> Alias | None:

@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any, Final
 
 from engine.store._cursor import Place
-from engine.store._protocol import Listed, ListQuery
+from engine.store._protocol import Listed, ListQuery, Tally
 from engine.store._sqlite_read import row_from
 
 _SELECT: Final = """
@@ -26,6 +26,12 @@ _HAS_TAG: Final = """
 """
 
 
+_TALLY: Final = """
+    SELECT kind, status, count(*) FROM streams INDEXED BY streams_by_kind_status
+    WHERE owner IS NOT NULL GROUP BY kind, status ORDER BY kind, status
+"""
+
+
 def list_rows(
     connection: sqlite3.Connection, query: ListQuery, place: Place | None, limit: int
 ) -> tuple[Listed, ...]:
@@ -39,6 +45,14 @@ def list_rows(
         Listed(stream=stream, row=row)
         for stream, *columns in connection.execute(statement, values)
         if (row := row_from(*columns)) is not None
+    )
+
+
+def tally(connection: sqlite3.Connection) -> tuple[Tally, ...]:
+    """See `Store.tally`."""
+    return tuple(
+        Tally(kind=kind, status=status, count=count)
+        for kind, status, count in connection.execute(_TALLY)
     )
 
 

@@ -32,6 +32,7 @@ from engine.store._protocol import (
     Loaded,
     Page,
     StoreStatistics,
+    Tally,
     Transferred,
 )
 from engine.store._rules import check_page, is_matchable, milliseconds
@@ -93,6 +94,10 @@ class MemoryStore:
         if not is_matchable(query):
             return Listing(entries=(), next_cursor=None)
         return self._cursors.page(query, self._disk.rows(query, self._cursors.open(query)))
+
+    async def tally(self) -> tuple[Tally, ...]:
+        await self._take_time()
+        return self._disk.tally()
 
     async def resolve(self, alias: str) -> Alias | None:
         await self._take_time()

@@ -34,11 +34,12 @@ from engine.store._protocol import (
     Loaded,
     Page,
     StoreStatistics,
+    Tally,
     Transferred,
 )
 from engine.store._rules import check_page, findable, is_matchable, milliseconds
 from engine.store._sqlite_check import check
-from engine.store._sqlite_list import list_rows
+from engine.store._sqlite_list import list_rows, tally
 from engine.store._sqlite_readers import Readers, read_alone
 from engine.store._sqlite_writer import Writer, begin_epoch, open_writer
 
@@ -86,6 +87,9 @@ class SqliteStore:
         place = self._cursors.open(query)
         found = await self._readers.run(list_rows, query, place, query.limit + 1)
         return self._cursors.page(query, found)
+
+    async def tally(self) -> tuple[Tally, ...]:
+        return await self._readers.run(tally)
 
     async def resolve(self, alias: str) -> Alias | None:
         return await self._readers.run(reading.resolve, findable(alias), self._now_ms())

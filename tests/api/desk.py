@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import msgspec
 import trio
 
+from actors.browser.captcha_account import CaptchaAccount
 from actors.browser.errors import AuthenticationFailed, SessionNotFound
+from actors.browser.memory import ChromiumMemory
 from actors.browser.messages import (
     CloseSession,
     GetSession,
@@ -24,8 +26,11 @@ from actors.browser.messages import (
     SessionView,
 )
 from actors.browser.page import Page
+from actors.browser.pool_messages import PoolStatistics
 from actors.browser.portals.portal import Operation, operation, operations_of
 from actors.browser.settings import BrowserSettings
+from actors.browser.statistics import BrowserStatistics, by_status
+from engine.admission import Admission, AdmissionSettings
 from engine.clock import Clock
 from engine.durable import Log
 from engine.errors import AskTimeout
@@ -157,9 +162,30 @@ class Desk:
         self.operations: Mapping[str, Operation] = operations_of(PortalOnPaper())
         self.bundles = {"bundle-1": b"PK-zip"}
         self.is_ready = True
+        self.failing = ""
 
     async def open_debug_bundle(self, name: str) -> bytes | None:
         return self.bundles.get(name)
+
+    async def statistics(self) -> BrowserStatistics:
+        """All zero, but for the sessions on paper."""
+        found = await self.registry.ask(ListSessions(), timeout_s=1.0)
+        settings = AdmissionSettings(
+            capacity=found.capacity, idle_timeout_s=1, capacity_wait_s=1, lease_life_s=1
+        )
+        return BrowserStatistics(
+            sessions=by_status(found),
+            admission=Admission(settings).statistics(),
+            pool=PoolStatistics(
+                processes=0, contexts=0, spare=self.is_ready, waiting=0, failing=self.failing
+            ),
+            captchas=CaptchaAccount().statistics(),
+            work=(),
+            supervisors=(),
+        )
+
+    async def chromium_memory(self) -> ChromiumMemory:
+        return ChromiumMemory(processes=0, memory_bytes=0)
 
     async def ready(self) -> bool:
         return self.is_ready

@@ -24,9 +24,10 @@ from api.app import App
 from api.browser import browser_routes
 from api.drain import Drain
 from api.guard import Policy, policy_for
-from api.health import health_routes
+from api.health import Doctor, health_routes
 from api.listen import open_listener
 from api.settings import Network
+from api.vitals import Vitals
 from api.web import Web
 from engine.clock import SeededClock
 from tests.api.desk import Desk
@@ -68,7 +69,8 @@ def make_app(
     max_body_bytes: int = 1024 * 1024,
 ) -> App:
     app = App(policy=policy or Policy(), drain=drain, max_body_bytes=max_body_bytes)
-    app.register_blueprint(health_routes(desk, drain, SeededClock()))
+    doctor = Doctor(desk, drain, None, Vitals())
+    app.register_blueprint(health_routes(doctor, SeededClock()))
     limits = browser or BrowserSettings()
     app.register_blueprint(browser_routes(desk, limits, "https://mooring.example"))
     return app

@@ -278,3 +278,34 @@ def test_a_start_that_failed_leaves_no_reason_behind() -> None:
     desk.ask("a")
     desk.admission.failed("a", WRONG_PASSWORD, desk.now)
     assert desk.admission.reason("a") is None
+
+
+# -- statistics ------------------------------------------------------------------------------------
+
+
+def test_statistics_say_who_has_a_place_who_waits_and_what_became_of_the_others() -> None:
+    desk = Desk(capacity=2, wait_s=10.0)
+    desk.admit("a", "b")
+    desk.use("a")
+    desk.ask("c")
+    desk.started("c")  # takes the place of b
+    desk.use("c")
+    desk.ask("d")
+    found = desk.admission.statistics()
+    assert (found.capacity, found.leased, found.waiting) == (2, 2, 1)
+    assert {phase: count for phase, count in found.sessions.items() if count} == {
+        "live": 2,
+        "queued": 1,
+    }
+    assert found.ended == {"evicted": 1}
+    assert found.waits.count == 3
+
+
+def test_statistics_say_how_long_a_start_waited_for_its_place() -> None:
+    desk = Desk(capacity=1, wait_s=10.0)
+    desk.admit("a")
+    token = desk.use("a")
+    desk.ask("b")
+    desk.tick_at(4.0)
+    desk.released(token)
+    assert desk.admission.statistics().waits.total == pytest.approx(4.0)

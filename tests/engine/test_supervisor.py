@@ -79,7 +79,13 @@ async def test_statistics_say_what_a_supervisor_holds_and_has_seen(
     ref.tell_nowait(lambda _: accident())
     await trio.sleep(1)
     assert supervisor.statistics() == SupervisorStatistics(
-        name="test", actors=2, restarts=1, crashes=1, stopping=False
+        name="test",
+        actors=2,
+        restarts=1,
+        crashes=1,
+        stopping=False,
+        inbox_depth=0,
+        deepest_inbox=0,
     )
 
 
@@ -454,3 +460,15 @@ async def test_on_stop_always_runs_to_its_own_deadline_also_beyond_the_shutdown_
         spawn(supervisor, diary, on_stop=put_away)
         await wait_all_tasks_blocked()
     assert diary == ["start", "stopped", "put away"]
+
+
+async def test_statistics_say_how_many_messages_no_actor_has_begun(
+    supervisor: Supervisor,
+) -> None:
+    one, other = spawn(supervisor), spawn(supervisor, address="puppet/2")
+    await wait_all_tasks_blocked()
+    for ref, count in ((one, 2), (other, 5)):
+        for _ in range(count):
+            ref.tell_nowait(lambda _: None)
+    found = supervisor.statistics()
+    assert (found.inbox_depth, found.deepest_inbox) == (7, 5)
