@@ -127,6 +127,16 @@ class StaleEpoch(CommitRefused):
         self.newest_epoch = newest_epoch
 
 
+class OwnershipLost(CommitRefused):
+    """The writer does not own the stream: another node took it, or its lease is over."""
+
+    def __init__(self, stream: str, *, epoch: int, newest_epoch: int) -> None:
+        super().__init__(f"{stream} is not owned by epoch {epoch} (any more)")
+        self.stream = stream
+        self.epoch = epoch
+        self.newest_epoch = newest_epoch
+
+
 class AliasTaken(CommitRefused):
     """A claimed alias belongs to another stream; `holder` is that stream."""
 
@@ -161,10 +171,21 @@ class StoreUnavailable(StoreError):
         self.reason = reason
 
 
+class OwnedElsewhere(StoreError):
+    """Another node owns the stream, for `left_s` more seconds unless it renews its lease."""
+
+    def __init__(self, stream: str, *, node: str, left_s: float) -> None:
+        super().__init__(f"{stream} is owned by another node")
+        self.stream = stream
+        self.node = node
+        self.left_s = left_s
+
+
 class CommitUnknown(StoreError):
     """The storage stalled or failed over a commit that had begun: it may or may not be durable.
 
-    The store takes no further commits; what became of this one is in the log at the next start.
+    What became of it is in the log. A store in a file takes no further commits, and the next start
+    will know; one in PostgreSQL goes on once the database is back.
     """
 
     def __init__(self, stream: str, *, reason: str) -> None:

@@ -1,4 +1,4 @@
-# What scripts/setup asks of the machine: a Python, a virtual environment, a Chromium.
+# What scripts/setup asks of the machine: a Python, a virtual environment, a Chromium, a PostgreSQL.
 # Sourced, with the repository as the current directory.
 
 say() { echo "mooring: $*" >&2; }
@@ -45,6 +45,16 @@ find_chromium() {
         [ -n "$name" ] && command -v "$name" >/dev/null && return
     done
     install_package chromium "Chromium or Chrome"
+}
+
+# The tests run servers of their own; one that the package starts is neither needed nor touched.
+find_postgres() {
+    local found
+    for found in /usr/lib/postgresql/*/bin/postgres; do
+        [ -x "$found" ] && return
+    done
+    command -v postgres >/dev/null && return
+    install_package postgresql "PostgreSQL's server"
 }
 
 # Install the Debian package $1, which gives $2; elsewhere say what is missing.

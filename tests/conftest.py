@@ -10,11 +10,22 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.faults.private_postgres import PrivatePostgres, private_postgres
 from tests.leaks import footprint, leaks
 
 # How long an example takes is the machine's business: nothing here is timed.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PrivatePostgres]:
+    """A PostgreSQL that the tests of this worker share, each with a schema of its own.
+
+    It does not flush to the disk: tests that kill it make one that does.
+    """
+    with private_postgres() as server:
+        yield server
 
 
 @pytest.fixture

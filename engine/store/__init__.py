@@ -3,6 +3,7 @@
 from engine.store._commit import CatalogueRow, Claim, Commit, Event, Snapshot
 from engine.store._group_commit import CommitLimits
 from engine.store._memory_disk import MemoryDisk
+from engine.store._postgres_url import PostgresUrl, is_postgres
 from engine.store._protocol import (
     Alias,
     CheckReport,
@@ -20,6 +21,7 @@ from engine.store._protocol import (
 )
 from engine.store._rules import milliseconds
 from engine.store.memory import Faults, MemoryStore, open_memory
+from engine.store.postgres import PostgresStore, open_postgres
 from engine.store.sqlite import SqliteStore, open_sqlite
 
 __all__ = [
@@ -40,13 +42,17 @@ __all__ = [
     "MemoryDisk",
     "MemoryStore",
     "Page",
+    "PostgresStore",
+    "PostgresUrl",
     "Snapshot",
     "SqliteStore",
     "Store",
     "StoreStatistics",
     "Tally",
     "Transferred",
+    "is_postgres",
     "milliseconds",
     "open_memory",
+    "open_postgres",
     "open_sqlite",
 ]

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 import trio
@@ -23,7 +23,8 @@ from engine.store._protocol import CommitDone, StoreStatistics
 
 Outcome: TypeAlias = CommitDone | StoreError
 # Makes a batch durable; gives an outcome for each commit, in order. Whatever goes wrong is an
-# outcome too, an error of its own for each; CommitUnknown is that of all or of none.
+# outcome too, an error of its own for each. CommitUnknown is that of all or of none, except with a
+# Recovery.
 Apply: TypeAlias = Callable[[Sequence[Commit]], Awaitable[Sequence[Outcome]]]
 
 _LOG: Final = logging.getLogger("mooring.engine")
@@ -49,6 +50,23 @@ class CommitLimits(msgspec.Struct, frozen=True, kw_only=True):
     stall_s: float = 60.0
 
 
+class Recovery(Protocol):
+    """Storage that goes away and comes back, and finds out then what became of a lost batch.
+
+    With it, the line waits while the storage is away, and goes on after a batch whose fate could
+    not be found out in time.
+    """
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the storage now, in one line."""
+        ...
+
+    async def wait_ready(self) -> None:
+        """Return once a batch can begin; may be cancelled."""
+        ...
+
+
 class _Waiting:
     """A commit and the task that waits for it."""
 
@@ -64,11 +82,18 @@ class _Waiting:
 
 
 class GroupCommit:
-    """The line of commits and the one task that takes from it; `run` must be running."""
+    """The line of commits and the one task that takes from it; `run` must be running.
 
-    def __init__(self, apply: Apply, limits: CommitLimits) -> None:
+    Args:
+        recovery: for storage that comes back; without it an unknown outcome is the end.
+    """
+
+    def __init__(
+        self, apply: Apply, limits: CommitLimits, recovery: Recovery | None = None
+    ) -> None:
         self._apply = apply
         self._limits = limits
+        self._recovery = recovery
         self._line: dict[_Waiting, None] = {}
         self._line_bytes = 0
         self._kick: trio.Event | None = None
@@ -87,6 +112,8 @@ class GroupCommit:
 
     def statistics(self, *, reads: int) -> StoreStatistics:
         """Return a store's statistics; the reads are its own to count."""
+        away = self._recovery is not None and self._recovery.trouble is not None
+        failing = None if self._failing is None else getattr(self._failing, "reason", "")
         return StoreStatistics(
             commits=self._commits,
             refused=self._refused,
@@ -100,8 +127,9 @@ class GroupCommit:
             batch_sizes=self._sizes.statistics(),
             batch_seconds=self._seconds.statistics(),
             refusing=self._refusing,
-            failing=None if self._failing is None else getattr(self._failing, "reason", ""),
-            failed_at=self._failed_at,
+            # Without the words of `trouble`: they name hosts, and everybody may ask for this.
+            failing="the database is away" if away else failing,
+            failed_at=self._now() if away else self._failed_at,
         )
 
     @trio.lowlevel.enable_ki_protection
@@ -181,6 +209,8 @@ class GroupCommit:
             self._kick = trio.Event()
             await self._kick.wait()
             self._kick = None
+        if self._recovery is not None:
+            await self._recovery.wait_ready()
         for _ in range(_PASSES):
             await trio.lowlevel.checkpoint()
             if len(self._line) >= self._last_batch:
@@ -214,7 +244,7 @@ class GroupCommit:
             _LOG.exception("the store crashed over a batch")
         if outcomes is None or len(outcomes) != len(batch):
             outcomes = [CommitUnknown(one.commit.stream, reason=reason) for one in batch]
-        if isinstance(outcomes[0], CommitUnknown):
+        if isinstance(outcomes[0], CommitUnknown) and self._recovery is None:
             self._stalled, self._refusing = True, _STALLED
         self._seconds.observe(self._now() - began)
         self._sizes.observe(len(batch))
@@ -258,9 +288,14 @@ class GroupCommit:
                 await trio.sleep_forever()
             now = trio.current_time()
             for waiting in [late for late in self._line if late.deadline <= now]:
-                self._refuse(waiting, "a commit could not begin in time")
+                self._refuse(waiting, self._why_late())
             self._next_expiry = min((one.deadline for one in self._line), default=float("inf"))
             self._expiry_scope = trio.CancelScope(deadline=self._next_expiry)
+
+    def _why_late(self) -> str:
+        trouble = None if self._recovery is None else self._recovery.trouble
+        late = "a commit could not begin in time"
+        return late if trouble is None else f"{late}: {trouble}"
 
 
 @asynccontextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
-from engine.errors import CommitRefused, StaleEpoch
+import msgspec
+
+from engine.errors import CommitRefused, OwnedElsewhere, OwnershipLost, StaleEpoch
 from engine.store._commit import CatalogueRow, Claim, Commit, Event, Snapshot, kind_of
 from engine.store._cursor import KEY_BYTES, Place
 from engine.store._jsonl import AliasRecord, Content, EventRecord, StreamRecord, event_record
@@ -34,18 +36,31 @@ class _Log:
         return self.events[-1].seq if self.events else 0
 
 
+class _Owner(msgspec.Struct, frozen=True):
+    """Who has a stream, and until when on the clock of whoever asks."""
+
+    node: str
+    epoch: int
+    until_s: float
+
+
 class MemoryDisk:
     """Everything that survives closing a store in memory."""
 
     def __init__(self) -> None:
         self.epoch = 0
+        self._owners: dict[str, _Owner] = {}
         self.cursor_key = bytes(KEY_BYTES)
         self._logs: dict[str, _Log] = {}
         self._aliases: dict[str, Alias] = {}
 
-    def apply(self, commit: Commit, now_ms: int) -> CommitDone | CommitRefused:
+    def apply(self, commit: Commit, now_ms: int, now_s: float) -> CommitDone | CommitRefused:
         """Write all of a commit, or nothing and say why."""
         log = self._logs.get(commit.stream) or _Log()
+        owner = self._owners.get(commit.stream)
+        if owner is not None and (owner.epoch != commit.epoch or owner.until_s <= now_s):
+            newest = owner.epoch
+            return OwnershipLost(commit.stream, epoch=commit.epoch, newest_epoch=newest)
 
         def holder(name: str) -> str | None:
             alias = self.resolve(name, now_ms)
@@ -158,6 +173,37 @@ class MemoryDisk:
         self._aliases = {
             name: alias for name, alias in self._aliases.items() if alias.stream != stream
         }
+
+    def own(self, stream: str, node: str, lease_s: float, now_s: float) -> int:
+        """See `Store.own`."""
+        owner = self._owners.get(stream)
+        if owner is not None and owner.node != node and owner.until_s > now_s:
+            raise OwnedElsewhere(stream, node=owner.node, left_s=owner.until_s - now_s)
+        self.epoch += 1
+        self._owners[stream] = _Owner(node, self.epoch, now_s + lease_s)
+        if stream in self._logs:
+            self._logs[stream].epoch = self.epoch
+        return self.epoch
+
+    def renew(
+        self, held: Mapping[str, int], node: str, lease_s: float, now_s: float
+    ) -> frozenset[str]:
+        """See `Store.renew`."""
+        still = frozenset(self._still_held(held, node))
+        for stream in still:
+            self._owners[stream] = _Owner(node, held[stream], now_s + lease_s)
+        return still
+
+    def disown(self, held: Mapping[str, int], node: str) -> None:
+        """See `Store.disown`."""
+        for stream in [*self._still_held(held, node)]:
+            del self._owners[stream]
+
+    def _still_held(self, held: Mapping[str, int], node: str) -> Iterator[str]:
+        for stream, epoch in held.items():
+            owner = self._owners.get(stream)
+            if owner is not None and (owner.node, owner.epoch) == (node, epoch):
+                yield stream
 
     def forget_expired(self, now_ms: int, limit: int) -> int:
         """See `Store.forget_expired`."""

@@ -222,6 +222,27 @@ class Store(Protocol):
         """
         ...
 
+    async def own(self, stream: str, *, node: str, lease_s: float) -> int:
+        """Take a stream for a node, and return the epoch to commit under.
+
+        A commit to a stream that is owned must have its owner's epoch, and come before the lease is
+        over. A node may take a stream again that it owns, or has owned: under a newer epoch, which
+        ends the earlier one. A store that only one server can open gives each stream at once, with
+        the epoch that was begun last.
+
+        Raises:
+            OwnedElsewhere: another node has it, and its lease is not over.
+        """
+        ...
+
+    async def renew(self, held: Mapping[str, int], *, node: str, lease_s: float) -> frozenset[str]:
+        """Let the leases of streams, each owned under an epoch, begin anew; return which did."""
+        ...
+
+    async def disown(self, held: Mapping[str, int], *, node: str) -> None:
+        """Let streams go, each if it is still owned under this epoch."""
+        ...
+
     async def forget_expired(self, *, limit: int = 1_000) -> int:
         """Remove aliases that have expired, and return how many."""
         ...

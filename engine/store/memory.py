@@ -7,7 +7,7 @@ restart. A seed makes the store slow and failing in a way that repeats.
 from __future__ import annotations
 
 import random  # noqa: TID251 - a seed of its own, so that faults repeat whatever else draws
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -118,6 +118,18 @@ class MemoryStore:
         await self._take_time()
         self._disk.erase(stream, epoch)
 
+    async def own(self, stream: str, *, node: str, lease_s: float) -> int:
+        await self._take_time()
+        return self._disk.own(stream, node, lease_s, trio.current_time())
+
+    async def renew(self, held: Mapping[str, int], *, node: str, lease_s: float) -> frozenset[str]:
+        await self._take_time()
+        return self._disk.renew(held, node, lease_s, trio.current_time())
+
+    async def disown(self, held: Mapping[str, int], *, node: str) -> None:
+        await self._take_time()
+        self._disk.disown(held, node)
+
     async def forget_expired(self, *, limit: int = 1_000) -> int:
         await self._take_time()
         return self._disk.forget_expired(self._now_ms(), limit)
@@ -178,7 +190,8 @@ class MemoryStore:
         if self._random.random() < self._faults.failure_rate:
             return [StoreUnavailable("a fault was injected") for _ in commits]
         now_ms = self._now_ms()
-        return [self._disk.apply(commit, now_ms) for commit in commits]
+        now_s = trio.current_time()
+        return [self._disk.apply(commit, now_ms, now_s) for commit in commits]
 
 
 @asynccontextmanager

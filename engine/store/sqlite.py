@@ -8,7 +8,7 @@ interpreter lock (256 writers beside 64 busy askers: 0.5 k events/s with the def
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -60,9 +60,11 @@ class SqliteStore:
         self._readers = readers
         self._clock = clock
         self._cursors = ListCursors(writer.cursor_key)
+        self._epoch = 0
 
     async def begin_epoch(self) -> int:
-        return await self._writer.run(_WRITE_S, begin_epoch)
+        self._epoch = await self._writer.run(_WRITE_S, begin_epoch)
+        return self._epoch
 
     def commit(self, commit: Commit, *, timeout_s: float = 10.0) -> Coroutine[Any, Any, CommitDone]:
         return self.group.commit(commit, timeout_s)
@@ -115,6 +117,19 @@ class SqliteStore:
         with trio.move_on_after(_ERASE_S, shield=True):
             return await self._writer.empty_graves(_WRITE_S)
         raise StoreUnavailable("the events of an erased stream are not all removed yet")
+
+    # The file has one server at a time, and each start is a new epoch: every stream is ours.
+
+    async def own(self, stream: str, *, node: str, lease_s: float) -> int:
+        await trio.lowlevel.checkpoint()
+        return self._epoch
+
+    async def renew(self, held: Mapping[str, int], *, node: str, lease_s: float) -> frozenset[str]:
+        await trio.lowlevel.checkpoint()
+        return frozenset(held)
+
+    async def disown(self, held: Mapping[str, int], *, node: str) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def forget_expired(self, *, limit: int = 1_000) -> int:
         return await self._writer.run(_WRITE_S, erasing.forget_expired, self._now_ms(), limit)

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 from engine.store import SqliteStore, Store, open_sqlite
-from tests.engine.store.parts import Backend, MemoryBackend, SqliteBackend
+from tests.engine.store.parts import Backend, MemoryBackend, PostgresBackend, SqliteBackend
 
-BACKENDS: dict[str, Callable[[Path], Backend]] = {
+BACKENDS: dict[str, Callable[[pytest.FixtureRequest], Backend]] = {
     "memory": lambda _: MemoryBackend(),
-    "sqlite": SqliteBackend,
+    "sqlite": lambda request: SqliteBackend(request.getfixturevalue("tmp_path")),
+    "postgres": lambda request: PostgresBackend(request.getfixturevalue("postgres")),
 }
 
 
 @pytest.fixture(params=[*BACKENDS])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+def backend(request: pytest.FixtureRequest) -> Backend:
     """A place for a store that has none yet."""
-    return BACKENDS[request.param](tmp_path)
+    return BACKENDS[request.param](request)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from itertools import count as counting
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +20,10 @@ from engine.store import (
     MemoryDisk,
     Store,
     open_memory,
+    open_postgres,
     open_sqlite,
 )
+from tests.faults.private_postgres import PrivatePostgres
 
 
 class HandClock:
@@ -36,7 +39,7 @@ class HandClock:
         raise AssertionError("a store makes no ids")
 
     def jitter(self) -> float:
-        raise AssertionError("a store retries nothing")
+        return 0.5
 
 
 class Backend(Protocol):
@@ -60,9 +63,25 @@ class SqliteBackend:
     def __init__(self, folder: Path) -> None:
         self.clock = HandClock()
         self.path = folder / "store.db"
+        self.where = str(self.path)
 
     def open(self, limits: CommitLimits | None = None) -> AbstractAsyncContextManager[Store]:
         return open_sqlite(self.path, clock=self.clock, limits=limits)
+
+
+class PostgresBackend:
+    """A schema of its own in a server that all tests of this process share."""
+
+    _schemas = counting(1)
+
+    def __init__(self, server: PrivatePostgres) -> None:
+        self.clock = HandClock()
+        self.server = server
+        self.schema = f"test_{next(self._schemas)}"
+        self.where = server.url(schema=self.schema)
+
+    def open(self, limits: CommitLimits | None = None) -> AbstractAsyncContextManager[Store]:
+        return open_postgres(self.where, clock=self.clock, limits=limits)
 
 
 def events(first: int, count: int = 1, *, kind: str = "note", size: int = 4) -> tuple[Event, ...]:

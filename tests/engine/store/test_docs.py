@@ -46,6 +46,6 @@ def test_the_public_door_is_sorted_and_whole() -> None:
     names = engine.store.__all__
     assert names == sorted(names)
     public = {name for name, value in vars(engine.store).items() if not name.startswith("_")}
-    modules = {"memory", "sqlite"}
+    modules = {"memory", "postgres", "sqlite"}
     assert public - modules == set(names)
     assert open_sqlite.__doc__

@@ -36,9 +36,22 @@ class Storage:
         return [CommitDone(seq=one.newest_seq) for one in commits]
 
 
+class ReturningStorage(Storage):
+    """Storage that goes away and comes back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here = trio.Event()
+        self.trouble: str | None = None
+
+    async def wait_ready(self) -> None:
+        await self.here.wait()
+
+
 @asynccontextmanager
 async def _line(storage: Storage, limits: CommitLimits | None = None) -> AsyncIterator[GroupCommit]:
-    group = GroupCommit(storage.apply, limits or CommitLimits())
+    recovery = storage if isinstance(storage, ReturningStorage) else None
+    group = GroupCommit(storage.apply, limits or CommitLimits(), recovery)
     async with running(group, close_timeout_s=10):
         yield group
 
@@ -212,6 +225,68 @@ async def test_a_store_that_crashes_leaves_nobody_waiting(
         with pytest.raises(StoreUnavailable):
             await group.commit(commit(), 10)
     assert "crashed" in caplog.text
+
+
+async def test_while_the_storage_is_away_commits_wait_in_line_until_their_deadlines(
+    autojump_clock: MockClock,
+) -> None:
+    storage = ReturningStorage()
+    storage.trouble = "it is gone from 10.0.0.7"
+    refused: list[str] = []
+
+    async def write(group: GroupCommit, name: str, timeout_s: float) -> None:
+        try:
+            await group.commit(commit(name), timeout_s)
+        except StoreUnavailable as error:
+            refused.append(error.reason)
+
+    async with _line(storage) as group, trio.open_nursery() as nursery:
+        nursery.start_soon(write, group, "note/early", 2)
+        nursery.start_soon(write, group, "note/patient", 20)
+        with trio.CancelScope() as scope:
+            nursery.start_soon(_cancel_when_blocked, scope)
+            await group.commit(commit("note/cancelled"), 20)
+        await trio.sleep(10)
+        assert storage.batches == []
+        assert group.statistics(reads=0).failing == "the database is away"
+        storage.trouble = None
+        assert group.statistics(reads=0).failing is None
+        storage.here.set()
+    assert refused == ["a commit could not begin in time: it is gone from 10.0.0.7"]
+    assert storage.batches == [["note/patient"]]
+
+
+async def test_storage_that_comes_back_is_written_to_after_an_outcome_that_stayed_unknown(
+    autojump_clock: MockClock,
+) -> None:
+    storage = ReturningStorage()
+    storage.here.set()
+    storage.answer = trio.Event()
+    async with _line(storage, CommitLimits(stall_s=5)) as group:
+        with pytest.raises(CommitUnknown):
+            await group.commit(commit("note/lost"), 10)
+        storage.answer.set()
+        await group.commit(commit("note/next"), 10)
+    assert storage.batches == [["note/lost"], ["note/next"]]
+
+
+async def test_closing_while_the_storage_is_away_refuses_what_waits(
+    autojump_clock: MockClock,
+) -> None:
+    storage = ReturningStorage()
+    refused: list[str] = []
+
+    async def write(group: GroupCommit) -> None:
+        try:
+            await group.commit(commit(), 1_000)
+        except StoreUnavailable as error:
+            refused.append(error.reason)
+
+    async with trio.open_nursery() as nursery, _line(storage) as group:
+        nursery.start_soon(write, group)
+        await wait_all_tasks_blocked()
+    assert trio.current_time() == pytest.approx(10)
+    assert refused == ["it is closed"]
 
 
 async def test_closing_finishes_the_line(autojump_clock: MockClock) -> None:

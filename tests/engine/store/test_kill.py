@@ -9,19 +9,21 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 
-from engine.store import Store, open_sqlite
+from engine.store import Store
+from tests.engine.store.parts import PostgresBackend, SqliteBackend
 
 # After so many acknowledged commits each; where exactly the kill falls is the machine's chance.
 KILLS = (5, 17, 60, 130, 240, 31, 399, 8)
 _ROOT = Path(__file__).parents[3]
 
 
-async def _write_and_kill(folder: Path, lines: int) -> Mapping[str, int]:
+async def _write_and_kill(where: str, lines: int) -> Mapping[str, int]:
     """Let a process write until it has acknowledged so many commits, and kill it at once."""
     acknowledged: dict[str, int] = {}
-    command = [sys.executable, "-m", "tests.engine.store.writer_to_kill", str(folder)]
+    command = [sys.executable, "-m", "tests.engine.store.writer_to_kill", where]
     async with trio.open_nursery() as nursery:
         process = await nursery.start(
             partial(trio.run_process, command, cwd=_ROOT, stdout=subprocess.PIPE, check=False)
@@ -58,11 +60,17 @@ async def _hold_against(store: Store, acknowledged: Mapping[str, int]) -> None:
         assert seen == [f"{stream} {number}" for number in range(1, loaded.seq + 1)]
 
 
-async def test_what_was_acknowledged_survives_being_killed_again_and_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_what_was_acknowledged_survives_being_killed_again_and_again(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    backend: SqliteBackend | PostgresBackend = SqliteBackend(tmp_path)
+    if kind == "postgres":
+        backend = PostgresBackend(request.getfixturevalue("postgres"))
     acknowledged: dict[str, int] = {}
     for number, commits in enumerate(KILLS, start=1):
-        acknowledged |= await _write_and_kill(tmp_path, commits)
-        async with open_sqlite(tmp_path / "store.db") as store:
+        acknowledged |= await _write_and_kill(backend.where, commits)
+        async with backend.open() as store:
             await _hold_against(store, acknowledged)
             assert await store.begin_epoch() == 2 * number
     assert len(acknowledged) == 4

@@ -24,7 +24,13 @@ from hypothesis import strategies as st
 from engine.errors import CommitRefused
 from engine.store import Claim, Commit, Event, ListQuery, Snapshot, Store
 from tests.engine.store.model import Model
-from tests.engine.store.parts import Backend, MemoryBackend, SqliteBackend, row
+from tests.engine.store.parts import (
+    Backend,
+    MemoryBackend,
+    PostgresBackend,
+    SqliteBackend,
+    row,
+)
 
 STREAMS = ("note/a", "note/b", "hosted/c")
 ALIASES = ("k", "l", "m")
@@ -256,10 +262,23 @@ _SMALL = {
     "engine.store._sqlite_tail.TAIL_BATCHES": 1,
     "engine.store._sqlite_heads.REMEMBERED": 1,
     "engine.store._sqlite_erase.STEP": 3,
+    "engine.store._postgres_erase.STEP": 3,
 }
 
 
-@pytest.mark.parametrize("make", [lambda _: MemoryBackend(), SqliteBackend], ids=["mem", "sqlite"])
+@pytest.fixture(scope="module", params=["memory", "sqlite", "postgres"])
+def make(request: pytest.FixtureRequest) -> Callable[[Path], Backend]:
+    """What makes a new place for a store, out of a folder."""
+    match request.param:
+        case "memory":
+            return lambda _: MemoryBackend()
+        case "sqlite":
+            return SqliteBackend
+        case _:
+            server = request.getfixturevalue("postgres")
+            return lambda _: PostgresBackend(server)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(_steps, max_size=25), small=st.booleans())
 def test_a_store_does_what_the_model_does(

@@ -1,4 +1,5 @@
-"""A process that writes and says so, to be killed at any moment: `python -m … <folder> <seed>`.
+"""A process that writes and says so, to be killed at any moment: `python -m … <where>`, a file or
+a URL.
 
 It writes to four streams at once. After each commit it prints the stream and the sequence, so that
 what it has printed is what was acknowledged.
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from engine.store import Claim, Event, Store, open_sqlite
+from engine.store import Claim, Event, Store, is_postgres, open_postgres, open_sqlite
 from tests.engine.store.parts import commit, row
 
 
@@ -32,12 +33,13 @@ async def _write(store: Store, stream: str, epoch: int) -> None:
         print(stream, seq, flush=True)
 
 
-async def _main(folder: Path) -> None:
-    async with open_sqlite(folder / "store.db") as store, trio.open_nursery() as nursery:
+async def _main(where: str) -> None:
+    opened = open_postgres(where) if is_postgres(where) else open_sqlite(Path(where))
+    async with opened as store, trio.open_nursery() as nursery:
         epoch = await store.begin_epoch()
         for number in range(4):
             nursery.start_soon(_write, store, f"note/{number}", epoch)
 
 
 if __name__ == "__main__":
-    trio.run(_main, Path(sys.argv[1]))
+    trio.run(_main, sys.argv[1])
