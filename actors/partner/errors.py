@@ -7,8 +7,12 @@ its message from them. No message repeats a secret, or tells one tenant what ano
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from engine.errors import DomainError
+
+if TYPE_CHECKING:
+    from actors.partner.limits import Rate
 
 
 class PartnerError(DomainError):
@@ -82,10 +86,11 @@ class LimitReached(PartnerError):
 
 
 class RateLimited(LimitReached):
-    """More requests than may come in this time."""
+    """More requests than may come in this time; `rate` is None where guesses are counted."""
 
-    def __init__(self, *, retry_after_s: int) -> None:
+    def __init__(self, *, retry_after_s: int, rate: Rate | None = None) -> None:
         super().__init__("API rate limit exceeded", retry_after_s=retry_after_s)
+        self.rate = rate
 
 
 class QuotaExceeded(LimitReached):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
 Environment: TypeAlias = Literal["sandbox", "production"]
 Role: TypeAlias = Literal["owner", "member"]
+ENVIRONMENTS: Final[tuple[Environment, ...]] = get_args(Environment)
 PrincipalKind: TypeAlias = Literal["user", "key"]
 
 
