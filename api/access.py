@@ -32,6 +32,8 @@ CLIENT_LEFT: Final = 499
 _LONGEST_PATH: Final = 256
 _REQUEST_ID: Final = "mooring.request_id"
 _FAILURE: Final = "mooring.failure"
+_SESSION_ID: Final = "mooring.session_id"
+_LONGEST_ID: Final = 128
 _log = structlog.get_logger("mooring.access")
 
 
@@ -80,6 +82,13 @@ def state(scope: WWWScope) -> MutableMapping[str, Any]:
 def request_id(scope: WWWScope) -> str:
     """Return the id of the request; empty outside an `AccessLog`."""
     return str(state(scope).get(_REQUEST_ID, ""))
+
+
+def note_session(scope: WWWScope, session_id: str) -> None:
+    """Put the session that a request is about into its line, and into what it logs from now on."""
+    session_id = session_id[:_LONGEST_ID]
+    state(scope)[_SESSION_ID] = session_id
+    structlog.contextvars.bind_contextvars(session_id=session_id)
 
 
 def note_failure(scope: WWWScope, error: BaseException) -> None:
@@ -150,17 +159,20 @@ class _Request:
 
     def log(self, *, client: str) -> None:
         failure = state(self._scope).get(_FAILURE)
-        write = _log.info if failure is None else _log.error
-        write(
-            "request",
-            method=self.method,
-            path=self._scope["path"][:_LONGEST_PATH],
-            status=self.status,
-            ms=round(self.seconds * 1000, 1),
-            client=client,
-            request_id=self.id,
-            **({} if failure is None else {"exc_info": failure}),
-        )
+        line = {
+            "method": self.method,
+            "path": self._scope["path"][:_LONGEST_PATH],
+            "status": self.status,
+            "ms": round(self.seconds * 1000, 1),
+            "client": client,
+            "request_id": self.id,
+        }
+        if session := state(self._scope).get(_SESSION_ID):
+            line["session_id"] = session
+        if failure is None:
+            _log.info("request", **line)
+        else:
+            _log.error("request", exc_info=failure, **line)
 
     async def _send_noting_status(self, event: ASGISendEvent) -> None:
         # The other kinds of event carry no status.

@@ -11,7 +11,7 @@ from quart import websocket as current_websocket
 from quart_trio import QuartTrio
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from api.access import note_failure, request_id
+from api.access import note_failure, note_session, request_id
 from api.body import BODY_DEADLINE_S, BoundedRequest
 from api.connection import HTTPConnection, Socket, WebsocketConnection
 from api.drain import Drain
@@ -52,6 +52,8 @@ class App(QuartTrio):
         self.config["RESPONSE_TIMEOUT"] = None
         self.url_map.merge_slashes = False  # "//sessions" is unknown; a redirect helps nobody
         self.register_error_handler(Exception, _answer_error)
+        self.before_request(_name_session)
+        self.before_websocket(_name_session)
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
         verdict = decide(_facts(request, self._clock), self._policy)
@@ -77,6 +79,14 @@ class App(QuartTrio):
             return await self._drain.run(partial(super().handle_request, request))
         except ServerStopping as stopping:
             return _error_response(request, stopping)
+
+
+async def _name_session() -> None:
+    """Let the logs name the session that the path does."""
+    here = current_request if has_request_context() else current_websocket
+    session_id = (here.view_args or {}).get("session_id")
+    if session_id is not None:
+        note_session(here.scope, session_id)
 
 
 async def _answer_error(error: Exception) -> Response:

@@ -10,6 +10,7 @@ from quart import Blueprint, Response, request
 
 from actors.assistant.records import Message, Session
 from api import assistant_requests as requests
+from api.access import note_session
 from api.assistant_desk import AssistantDesk, Sessions
 from api.assistant_errors import PREFIX
 from api.assistant_stream import add_stream_routes
@@ -51,6 +52,7 @@ class _AssistantViews:
     async def create(self) -> Response:
         opening = requests.opening(await read_object(request), session_id=self._desk.new_id())
         session, is_new = await self._desk.open_session(opening)
+        note_session(request.scope, session.session_id)
         response = _session(session, status=201 if is_new else 200, is_new=is_new)
         response.headers["Location"] = f"{PREFIX}/{session.session_id}"
         return response

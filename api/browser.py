@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 from quart import Blueprint, Response, request
 from quart_trio.wrappers import TrioResponse
 
@@ -25,6 +26,7 @@ from actors.browser.portals.portal import Operation
 from actors.browser.settings import BrowserSettings
 from actors.browser.statistics import BrowserStatistics
 from api import browser_requests
+from api.access import note_session, request_id
 from api.body import read_object
 from api.errors import BundleNotFound, OperationSessionGone
 from api.reply import reply, timestamp
@@ -118,6 +120,7 @@ class _BrowserViews:
         granted: SessionGranted = await self._desk.registry.ask(
             message, timeout_s=self._login_within_s
         )
+        note_session(request.scope, granted.session_id)
         return reply(
             {
                 "success": True,
@@ -150,7 +153,10 @@ class _BrowserViews:
 
         async def view() -> Response:
             message = browser_requests.run_operation(operation, await read_object(request))
-            done = await self._run(message)
+            if message.session_id is not None:
+                note_session(request.scope, message.session_id)
+            done = await self._run(replace(message, request_id=request_id(request.scope)))
+            note_session(request.scope, done.session_id)
             answer = {"success": True, **msgspec.to_builtins(done.answer)}
             answer["session_id"] = done.session_id
             answer["is_new_session"] = done.is_new_session

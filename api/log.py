@@ -1,7 +1,9 @@
 """Logs: one event a line on stderr, JSON, or key=value on a terminal.
 
 Laws of this file: no body, query string, `Authorization` or cookie is ever handed to a logger. That
-is the first line of defence; `redact` is the second one, for what slips through.
+is the first line of defence; `redact` is the second one, for what slips through. Every line says
+where it comes from, as far as that is known: `request_id` in whatever a request runs, `actor` in an
+actor and its jobs, `session_id` in both.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import structlog
 from hypercorn.config import Config
 from hypercorn.logging import Logger
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from engine.cell import current_actor
 
 REDACTED: Final = "[redacted]"
 _OURS: Final = ("mooring", "engine", "actors", "api")
@@ -33,6 +37,8 @@ _SECRET_TEXT: Final = re.compile(
     re.IGNORECASE,
 )
 _DEEPEST: Final = 6
+# The actors that are sessions: the part of their address behind the slash is the session's id.
+_SESSION_KINDS: Final = frozenset({"browser", "conversation", "hosted"})
 
 
 def configure(stream: IO[str] | None = None) -> None:
@@ -62,6 +68,17 @@ def configure(stream: IO[str] | None = None) -> None:
     )
 
 
+def name_actor(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Say which actor this comes from, and of which session, if it comes from one."""
+    address = current_actor()
+    if address is not None:
+        event.setdefault("actor", address)
+    kind, _, session_id = str(event.get("actor", "")).partition("/")
+    if session_id and kind in _SESSION_KINDS:
+        event.setdefault("session_id", session_id)
+    return event
+
+
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Replace what looks like a secret by its name, at any depth, or by how it stands in a text."""
     return {key: _redacted(key, value, _DEEPEST) for key, value in event.items()}
@@ -86,6 +103,9 @@ def _without_secret(match: re.Match[str]) -> str:
 
 def _formatter(*, is_terminal: bool) -> logging.Formatter:
     shared: list[Processor] = [
+        structlog.stdlib.ExtraAdder(allow=("actor", "job")),
+        structlog.contextvars.merge_contextvars,
+        name_actor,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 Build = Callable[[], Actor]
+_LIFE: Final = "Cell.run"
 
 
 class ActorEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +77,7 @@ class Cell:
                 self.life = None
                 if crash is not None:
                     self.supervisor.count_crash()
-                    self.report("crashed", crash)
+                    self.report("actor_crashed", crash)
                 if self.inbox.closed or not self.policy.restarts_after(crash):
                     break
                 delay_s = self._delay_before_restart()
@@ -108,9 +109,9 @@ class Cell:
         """True when a stop waits in the inbox that no incarnation has handled."""
         return any(isinstance(entry, Stop) for entry in self.inbox.control or ())
 
-    def report(self, what: str, error: BaseException | None) -> None:
+    def report(self, event: str, error: BaseException | None, **fields: str) -> None:
         """Log what happened to this actor."""
-        self.supervisor.report(self.inbox.address, what, error)
+        self.supervisor.report(event, error, actor=self.inbox.address, **fields)
 
     # -- restarting ----------------------------------------------------------------------------
 
@@ -136,3 +137,21 @@ class Cell:
         with trio.move_on_after(delay_s):
             while not self.stop_is_in():
                 await wait_task_rescheduled(self.inbox.park(task))
+
+
+def current_actor() -> str | None:
+    """Return the address of the actor in whose task, or in whose job, this is called.
+
+    None outside of every actor, and in a thread. It walks up the tree of tasks: for logs, not for
+    the hot path.
+    """
+    try:
+        task = trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+    here: trio.lowlevel.Task | None = task
+    while here is not None:
+        if getattr(here.coro, "__qualname__", "") == _LIFE:
+            return here.name
+        here = None if here.parent_nursery is None else here.parent_nursery.parent_task
+    return None

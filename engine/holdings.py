@@ -135,7 +135,7 @@ class Holdings:
         for job in (self.jobs or {}).values():
             # The end of a job that a crash has ended is nobody's answer; its error is not lost.
             if job.end is not None and job.end.error is not None:
-                self.cell.report(f"job {job.name} failed as it was ended", job.end.error)
+                self.cell.report("job_failed_while_ending", job.end.error, job=job.name)
         left = tuple(self.deferred or ())
         if self.current is not None:
             left += (self.current,)

@@ -255,6 +255,6 @@ class Incarnation(Holdings):
             try:
                 await actor.on_stop("stopped" if crash is None else "crashed")
             except Exception as error:
-                self.cell.report("on_stop failed", error)
+                self.cell.report("on_stop_failed", error)
         if scope.cancelled_caught:
-            self.cell.report("on_stop took too long", None)
+            self.cell.report("on_stop_timed_out", None)

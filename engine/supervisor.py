@@ -162,9 +162,9 @@ class Supervisor:
     def count_restart(self) -> None:
         self._restarts += 1
 
-    def report(self, address: str, what: str, error: BaseException | None) -> None:
+    def report(self, event: str, error: BaseException | None, **fields: str) -> None:
         """Log what went wrong in a cell."""
-        _LOG.error("%s: %s", address, what, exc_info=error)
+        _LOG.error(event, exc_info=error, extra=fields)
 
     def escalate(self, limit: RestartLimitReached) -> None:
         """Cancel the block; its actors are stopped as it unwinds."""

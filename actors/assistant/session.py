@@ -118,7 +118,7 @@ class ConversationActor(ActivatedActor[Conversation, Command, ConversationEvent]
                 self._erased(end)
             case "prune":
                 if end.error is not None:
-                    _LOG.warning("deltas not pruned", actor=self.stream, cause=str(end.error))
+                    _LOG.warning("deltas_not_pruned", actor=self.stream, cause=str(end.error))
                 self.let_go()
             case _:
                 super().handle_job_end(end)
@@ -238,7 +238,7 @@ class ConversationActor(ActivatedActor[Conversation, Command, ConversationEvent]
             return
         error = str(end.error)
         if not isinstance(end.error, ResponderError | DomainError):
-            _LOG.error("reply failed", actor=self.stream, exc_info=end.error)
+            _LOG.error("reply_failed", actor=self.stream, exc_info=end.error)
             error = "The reply failed inside the server"
         self.submit_own(FailReply(reply_id=reply_id, attempt=number, error=error))
 

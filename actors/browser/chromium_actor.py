@@ -143,7 +143,7 @@ class ChromiumActor(Actor):
                 failed = ContextFailed(address=self.ref.address, cause=str(end.error))
                 self._pool.signal(failed)
             elif self._chromium is not None and not isinstance(end.error, BrowserGone):
-                _LOG.warning("chromium keeps a context", actor=self.ref.address)
+                _LOG.warning("chromium_keeps_context", actor=self.ref.address)
                 self._chromium.kill()
         elif end.error is not None:
             raise end.error
@@ -190,7 +190,7 @@ class ChromiumActor(Actor):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._stay_connected, chromium)
                     status = await chromium.wait()
-                    _LOG.warning("chromium exited", actor=self.ref.address, status=status)
+                    _LOG.warning("chromium_exited", actor=self.ref.address, status=status)
                     nursery.cancel_scope.cancel()
             finally:
                 self._chromium = None
@@ -205,7 +205,7 @@ class ChromiumActor(Actor):
                     await self._serve(browser)
             except (PageError, OSError) as error:
                 failures += 1
-                _LOG.warning("chromium not reached", actor=self.ref.address, cause=str(error))
+                _LOG.warning("chromium_not_reached", actor=self.ref.address, cause=str(error))
             await trio.sleep(_RECONNECT_S * max(1, failures))
         chromium.kill()
         await trio.sleep_forever()
@@ -261,6 +261,6 @@ class ChromiumActor(Actor):
                 return  # `wait_gone` tells it
             except PageError:
                 missed += 1
-        _LOG.warning("chromium is frozen", actor=self.ref.address)
+        _LOG.warning("chromium_frozen", actor=self.ref.address)
         if self._chromium is not None:
             self._chromium.kill()

@@ -226,5 +226,5 @@ async def _sweep_bundles(bundles: DebugBundles) -> None:
         try:
             await bundles.sweep()
         except OSError as error:
-            _LOG.warning("debug bundles not swept", cause=str(error))
+            _LOG.warning("debug_bundles_not_swept", cause=str(error))
         await trio.sleep(_SWEEP_INTERVAL_S)

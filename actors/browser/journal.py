@@ -106,7 +106,7 @@ class BrowserJournal(Actor):
 
     def handle_job_end(self, end: JobEnded) -> None:
         if isinstance(end.error, StoreError):
-            _LOG.warning("events not written", cause=str(end.error))
+            _LOG.warning("events_not_written", cause=str(end.error))
             self.set_timer("retry", _RETRY_S, _TryAgain())
         elif end.error is not None:
             raise end.error

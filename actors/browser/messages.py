@@ -35,7 +35,8 @@ class SessionGranted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class RunOperation(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Ask for one operation, in a session found by id, else by credentials.
 
-    Answered with `OperationDone`. `request` is a decoded request of the operation.
+    Answered with `OperationDone`. `request` is a decoded request of the operation; `request_id`
+    names the asker's request in the logs.
     """
 
     name: str
@@ -43,6 +44,7 @@ class RunOperation(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     session_id: str | None = None
     credentials: Credentials | None = None
     debug: bool = False
+    request_id: str = ""
 
 
 class OperationDone(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, assert_never
 
 import msgspec
+import structlog
 import trio
 
 from actors.browser.agenda import Agenda, Call, Operate, Step
@@ -172,6 +173,8 @@ class BrowserSession(Actor):
     async def _operate(self, message: Operate) -> OperationDone:
         """Run the operation, and keep the debug bundle that was asked for either way."""
         call = message.call
+        if call.request_id:
+            structlog.contextvars.bind_contextvars(request_id=call.request_id)
         try:
             answer = await self._work.operate(call.name, call.request)
         except BrowserSessionError as error:

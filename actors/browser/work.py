@@ -209,7 +209,7 @@ class PageWork:
         try:
             return await self._equipment.bundles.write(png=png, html=html, log=log)
         except OSError as error:
-            _LOG.warning("no debug bundle", actor=self._owner.address, cause=str(error))
+            _LOG.warning("debug_bundle_not_kept", actor=self._owner.address, cause=str(error))
             return None
 
     # -- steps ---------------------------------------------------------------------------------

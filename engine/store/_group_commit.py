@@ -241,7 +241,7 @@ class GroupCommit:
         except Exception as error:
             # A fault of the store's own. Nobody may be left waiting for it.
             reason = f"the store crashed ({error!r})"
-            _LOG.exception("the store crashed over a batch")
+            _LOG.exception("store_crashed")
         if outcomes is None or len(outcomes) != len(batch):
             outcomes = [CommitUnknown(one.commit.stream, reason=reason) for one in batch]
         if isinstance(outcomes[0], CommitUnknown) and self._recovery is None:

@@ -75,7 +75,7 @@ class BatchWriter:
         except sqlite3.Error:
             # Nothing is lost by waiting: the next batch will say what is wrong, and try again.
             self.heads.forget()
-            _LOG.warning("the store could not be tidied", exc_info=True)
+            _LOG.warning("store_not_tidied", exc_info=True)
 
     def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         self._committing = False

@@ -338,5 +338,5 @@ async def test_each_crash_is_counted_and_logged_once(
         with pytest.raises(ActorCrashed):
             await ref.ask(lambda _: accident(), timeout_s=60)
     await supervisor.stop(ref)
-    assert caplog.messages == ["puppet/1: crashed"] * 2
+    assert caplog.messages == ["actor_crashed"] * 2
     assert supervisor.statistics().crashes == 2

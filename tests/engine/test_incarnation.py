@@ -563,7 +563,7 @@ async def test_on_stop_always_runs_and_one_that_raises_disturbs_nobody(
     other = spawn(supervisor, address="puppet/2")
     await settled(ref)
     await supervisor.stop(ref)
-    assert "puppet/1: on_stop failed" in caplog.messages
+    assert [(it.message, it.actor) for it in caplog.records] == [("on_stop_failed", "puppet/1")]  # type: ignore[attr-defined]
     assert await other.ask("alive", timeout_s=1) == "alive"
     assert supervisor.statistics().crashes == 0
 
@@ -710,7 +710,8 @@ async def test_a_crash_is_contained_while_jobs_run_and_is_not_mistaken_for_their
     assert isinstance(caught.value.__cause__, Accident)
     await wait_all_tasks_blocked()
     assert [type(end.error) for end in ends if isinstance(end, ActorEnded)] == [Accident]
-    assert "puppet/1: job job failed as it was ended" in caplog.messages
+    (ended,) = [it for it in caplog.records if it.message == "job_failed_while_ending"]
+    assert (ended.actor, ended.job) == ("puppet/1", "job")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from random import Random  # noqa: TID251 - Hypothesis' own
 
 import pytest
@@ -14,9 +15,12 @@ from tests.engine.stage import run
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quiet() -> None:
+def quiet() -> Iterator[None]:
     """Thousands of crashes are meant here."""
-    logging.getLogger("mooring.engine").disabled = True
+    logger = logging.getLogger("mooring.engine")
+    logger.disabled = True
+    yield
+    logger.disabled = False
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
