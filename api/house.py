@@ -10,14 +10,14 @@ from typing import Final
 import msgspec
 
 from api.settings import Settings
+from api.storage import open_store
 from engine.clock import Clock
 from engine.durable import Log
 from engine.seal import Sealer
-from engine.store import Store, open_sqlite
+from engine.store import Store
 from engine.stream import StreamHub, StreamLimits
 from engine.waker import Waker, open_waker
 
-DATABASE: Final = "mooring.db"
 # After these a stream has nothing more to say.
 FINAL_EVENTS: Final = frozenset({"session.closed"})
 
@@ -39,12 +39,12 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
 async def open_house(
     settings: Settings, *, data_dir: Path, sealer: Sealer, clock: Clock
 ) -> AsyncIterator[House]:
-    """Open the store in the data directory for the length of a block.
+    """Open the store that is set, or the one in the data directory, for the length of a block.
 
     Raises:
         StoreError: the store cannot be opened.
     """
-    async with open_sqlite(data_dir / DATABASE, clock=clock) as store:
+    async with open_store(settings.store, data_dir=data_dir, clock=clock) as store:
         limits = StreamLimits(
             subscribers_per_stream=settings.streams.per_session,
             subscribers=settings.streams.per_server,

@@ -20,6 +20,7 @@ from actors.partner.settings import PartnerSettings
 from api.address import Address, Origin, parse_address, parse_origin
 from engine.errors import MooringError
 from engine.seal import KeyInvalid, MasterKey
+from engine.store import PostgresUrl
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -69,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bind: tuple[str, ...] = (DEFAULT_BIND,)
     data_dir: Annotated[str, Meta(min_length=1)] = "./.mooring"
     key: tuple[str, ...] = ()
+    store: str | None = None  # with a password in it: no message repeats it
     public_url: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -122,6 +124,7 @@ def check(settings: Settings) -> Door:
     _check_assistant(settings.assistant)
     _check_tokens(settings.operator_tokens)
     _check_keys(settings.key)
+    _check_store(settings)
     _check_reach(door, has_tokens=bool(settings.operator_tokens))
     if (settings.tls_cert is None) != (settings.tls_key is None):
         missing = "MOORING_TLS_KEY" if settings.tls_key is None else "MOORING_TLS_CERT"
@@ -204,6 +207,21 @@ def _check_tokens(tokens: tuple[str, ...]) -> None:
         if _TOKEN.fullmatch(token) is None:
             problem = "a token holds a character other than visible ASCII"
             raise SettingError("MOORING_OPERATOR_TOKENS", problem)
+
+
+def _check_store(settings: Settings) -> None:
+    if settings.store is None:
+        return
+    try:
+        PostgresUrl(settings.store)
+    except ValueError as error:
+        shape = "postgresql://user:password@host:5432/database"
+        raise SettingError("MOORING_STORE", f"{error}, as {shape}") from None
+    if not settings.key:
+        need = (
+            "must be set with MOORING_STORE, the same on all servers: each reads what others seal"
+        )
+        raise SettingError("MOORING_KEY", need)
 
 
 def _check_keys(texts: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""`mooring store`: look after the database of a server that does not run."""
+"""`mooring store`: look after what servers keep, in a file or in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ import trio
 
 from api.config import load
 from api.datadir import hold_data_dir
-from api.house import DATABASE
 from api.settings import StartError
+from api.storage import DATABASE, open_store
+from engine.clock import SystemClock
 from engine.errors import StoreError
-from engine.store import CheckReport, SqliteStore, Transferred, open_sqlite
+from engine.store import (
+    CheckReport,
+    CopyProgress,
+    Store,
+    Transferred,
+    copy_store,
+    is_postgres,
+)
 
 _T = TypeVar("_T")
 _PRIVATE: Final = 0o600
@@ -34,7 +42,9 @@ _config = click.option(
 
 @click.group()
 def store() -> None:
-    """Check, export and import what the server keeps. The server must not run meanwhile.
+    """Check, export, import and move what the server keeps.
+
+    With a database in a file, the server must not run meanwhile.
 
     Exits with 0 when all is well, 2 when a setting is wrong, 1 when anything else is.
     """
@@ -76,19 +86,41 @@ def import_lines(*, file: Path | None, source: Path) -> None:
     click.echo(f"{done.streams} sessions, {done.events} events", err=True)
 
 
-def _with_store(
-    file: Path | None, work: Callable[[SqliteStore], Awaitable[_T]], *, must_exist: bool = True
-) -> _T:
-    """Run `work` on the store of the settings' data directory; errors end the program."""
+@store.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+def copy(*, source: str, target: str) -> None:
+    """Move everything from one store into another, empty one, and hold both against each other.
 
-    async def run(path: Path) -> _T:
-        async with open_sqlite(path) as opened:
+    FROM and TO are data directories, or PostgreSQL URLs; a password is better left to PGPASSWORD or
+    a password file than written here. FROM is left as it is. Stop its servers first: what they
+    write later is not in the copy. Sealed secrets stay sealed: take the master key along.
+    """
+    done: Transferred = _or_exit(partial(_copy, source, target))
+    click.echo(
+        f"{done.streams} sessions, {done.events} events, {done.aliases} aliases: the same in both",
+        err=True,
+    )
+
+
+def _with_store(
+    file: Path | None, work: Callable[[Store], Awaitable[_T]], *, must_exist: bool = True
+) -> _T:
+    """Run `work` on the store of the settings; errors end the program."""
+
+    async def run() -> _T:
+        settings = load(flags={}, environ=os.environ, file=file).settings
+        where = settings.store or settings.data_dir
+        async with _opened(where, must_exist=must_exist) as opened:
             return await work(opened)
 
+    return _or_exit(run)
+
+
+def _or_exit(run: Callable[[], Awaitable[_T]]) -> _T:
+    """Return what `run` returns; errors end the program."""
     try:
-        folder = _data_dir(file, must_exist=must_exist)
-        with hold_data_dir(folder) as data_dir:
-            return trio.run(run, data_dir / DATABASE)
+        return trio.run(run)
     except StartError as error:
         click.echo(f"mooring: {error}", err=True)
         sys.exit(error.exit_code)
@@ -97,16 +129,25 @@ def _with_store(
         if known is None:
             raise
         click.echo(f"mooring: {known}", err=True)
+        sys.exit(known.exit_code if isinstance(known, StartError) else 1)
     except (StoreError, OSError) as error:
         click.echo(f"mooring: {error}", err=True)
     sys.exit(1)
 
 
-def _data_dir(file: Path | None, *, must_exist: bool) -> Path:
-    folder = Path(load(flags={}, environ=os.environ, file=file).settings.data_dir)
+@asynccontextmanager
+async def _opened(where: str, *, must_exist: bool) -> AsyncIterator[Store]:
+    """Open the store at a PostgreSQL URL or in a data directory, which is held meanwhile."""
+    if is_postgres(where):
+        async with open_store(where, data_dir=Path(), clock=SystemClock()) as opened:
+            yield opened
+        return
+    folder = Path(where)
     if must_exist and not (folder / DATABASE).exists():
         raise StartError(f"there is no database at {folder / DATABASE}")
-    return folder
+    with hold_data_dir(folder) as data_dir:
+        async with open_store(None, data_dir=data_dir, clock=SystemClock()) as opened:
+            yield opened
 
 
 def _only(error: BaseException) -> BaseException | None:
@@ -115,14 +156,14 @@ def _only(error: BaseException) -> BaseException | None:
         if len(error.exceptions) != 1:
             return None
         error = error.exceptions[0]
-    return error if isinstance(error, StoreError | OSError) else None
+    return error if isinstance(error, StoreError | StartError | OSError) else None
 
 
-async def _check(opened: SqliteStore) -> CheckReport:
+async def _check(opened: Store) -> CheckReport:
     return await opened.check()
 
 
-async def _export(opened: SqliteStore, *, output: Path) -> int:
+async def _export(opened: Store, *, output: Path) -> int:
     count = 0
     async with _writing(output) as write, opened.export() as lines:
         async for line in lines:
@@ -131,9 +172,22 @@ async def _export(opened: SqliteStore, *, output: Path) -> int:
     return count
 
 
-async def _import(opened: SqliteStore, *, source: Path) -> Transferred:
+async def _import(opened: Store, *, source: Path) -> Transferred:
     async with _reading(source) as lines:
         return await opened.import_lines(lines)
+
+
+async def _copy(source: str, target: str) -> Transferred:
+    async with (
+        _opened(source, must_exist=True) as taken_from,
+        _opened(target, must_exist=False) as brought_to,
+    ):
+        return await copy_store(taken_from, brought_to, report=_report)
+
+
+def _report(progress: CopyProgress) -> None:
+    what = "verified" if progress.verifying else "copied"
+    click.echo(f"{what} {progress.streams:,} sessions, {progress.events:,} events", err=True)
 
 
 @asynccontextmanager

@@ -224,6 +224,15 @@ class ImportRefused(StoreError):
         self.line = line
 
 
+class CopyDiffers(StoreError):
+    """A copied store is not what it was copied from; `streams` names some that differ."""
+
+    def __init__(self, streams: tuple[str, ...], *, count: int) -> None:
+        super().__init__(f"{count} sessions differ in the copy, {', '.join(streams)} among them")
+        self.streams = streams
+        self.count = count
+
+
 class StreamError(MooringError):
     """A subscription could not begin, or has ended."""
 

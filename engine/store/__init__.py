@@ -1,6 +1,7 @@
 """The durable log: one ordered stream of events for each session, and what is found by."""
 
 from engine.store._commit import CatalogueRow, Claim, Commit, Event, Snapshot
+from engine.store._copy import CopyProgress, copy_store
 from engine.store._group_commit import CommitLimits
 from engine.store._memory_disk import MemoryDisk
 from engine.store._postgres_url import PostgresUrl, is_postgres
@@ -32,6 +33,7 @@ __all__ = [
     "Commit",
     "CommitDone",
     "CommitLimits",
+    "CopyProgress",
     "Due",
     "Event",
     "Faults",
@@ -50,6 +52,7 @@ __all__ = [
     "StoreStatistics",
     "Tally",
     "Transferred",
+    "copy_store",
     "is_postgres",
     "milliseconds",
     "open_memory",

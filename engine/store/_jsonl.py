@@ -126,7 +126,8 @@ class ExportWriter:
     """Turns records into lines, and seals them with the end."""
 
     def __init__(self) -> None:
-        self._encoder = msgspec.json.Encoder()
+        # One content, one line: whatever order a store gives a row's tags in.
+        self._encoder = msgspec.json.Encoder(order="deterministic")
         self._tally = _Tally()
 
     def line(self, record: HeadRecord | Content) -> bytes:

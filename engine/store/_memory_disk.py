@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 import msgspec
 
@@ -222,7 +222,7 @@ class MemoryDisk:
             yield StreamRecord(
                 stream=stream, epoch=log.epoch, seq=log.seq, snapshot=log.snapshot, row=log.row
             )
-            for name, alias in self._aliases.items():
+            for name, alias in sorted(self._aliases.items(), key=itemgetter(0)):
                 if alias.stream == stream:
                     yield AliasRecord(
                         claim=Claim(

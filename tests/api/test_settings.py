@@ -117,3 +117,28 @@ def test_a_key_that_is_none_stops_the_start_and_is_not_repeated() -> None:
     with pytest.raises(SettingError, match="MOORING_KEY: is not base64 of 32 bytes") as caught:
         check(Settings(key=("harbor-1",)))
     assert "harbor-1" not in str(caught.value)
+
+
+KEY = "A" * 43 + "="
+STORE = "postgresql://mooring:hunter2@db.example:5432/mooring"
+
+
+def test_a_store_in_postgresql_needs_a_key_that_all_servers_share() -> None:
+    with pytest.raises(SettingError, match=r"MOORING_KEY: must be set with MOORING_STORE"):
+        check(Settings(store=STORE))
+    assert check(Settings(store=STORE, key=(KEY,)))
+
+
+@pytest.mark.parametrize(
+    "store", ["mooring.db", "mysql://a:hunter2@b/c", "postgresql://a:hunter2/2@b/c", "hunter2"]
+)
+def test_a_store_that_is_no_url_does_not_start_and_is_not_repeated(store: str) -> None:
+    with pytest.raises(SettingError, match=r"MOORING_STORE.*postgresql://user:password@") as caught:
+        check(Settings(store=store, key=(KEY,)))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_repr_of_the_settings_shows_the_stores_password() -> None:
+    settings = Settings(store=STORE, key=(KEY,))
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings.__rich_repr__())

@@ -7,13 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import trio
 
 from tests.api.conversing import conversing
 from tests.api.harness import ON_PAPER, ROOT, server
+from tests.faults.private_postgres import PrivatePostgres
+
+KEY = "A" * 43 + "="
 
 
-def run(data_dir: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def run(
+    data_dir: Path, *arguments: str, given: bytes = b"", **env: str
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "tests.api.server", "store", *arguments],
         input=given,
@@ -21,8 +27,13 @@ def run(data_dir: Path, *arguments: str, given: bytes = b"") -> subprocess.Compl
         check=False,
         timeout=60,
         cwd=data_dir.parent,
-        env={"MOORING_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)},
+        env={"MOORING_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT), **env},
     )
+
+
+def said(done: subprocess.CompletedProcess[bytes]) -> list[str]:
+    """The lines for people; not the warning of a PostgreSQL that runs without fsync in tests."""
+    return [line for line in done.stderr.decode().splitlines() if "fsync=off" not in line]
 
 
 async def filled(data_dir: Path) -> str:
@@ -81,3 +92,51 @@ async def test_a_database_in_use_is_left_alone(tmp_path: Path) -> None:
         done = run(tmp_path / "data", "check")
         assert done.returncode == 1
         assert b"in use by another server" in done.stderr
+
+
+async def test_a_store_is_moved_into_postgresql_and_back_and_a_server_goes_on_there(
+    tmp_path: Path, postgres: PrivatePostgres
+) -> None:
+    data_dir, back = tmp_path / "data", tmp_path / "back"
+    session_id = await filled(data_dir)
+    url = postgres.url(schema="moved")
+    done = run(data_dir, "copy", str(data_dir), url)
+    assert done.returncode == 0, done.stderr
+    lines = said(done)
+    assert [line.split()[0] for line in lines] == ["copied", "verified", "1"]
+    assert lines[-1].endswith("the same in both")
+    there = {"MOORING_STORE": url, "MOORING_KEY": KEY}
+    assert run(data_dir, "check", **there).returncode == 0
+    export = run(data_dir, "export", "-", **there)
+    assert export.stdout == run(data_dir, "export", "-").stdout
+    assert run(data_dir, "copy", url, str(back)).returncode == 0
+    assert run(back, "export", "-").stdout == export.stdout
+    async with server(back, program=ON_PAPER, env=there) as running:
+        await running.wait_ready()
+        url = f"{running.urls[0]}/api/sessions/{session_id}/messages"
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+            answer = await client.post(url, json={"content": "still here"})
+            assert answer.status_code == 201, answer.text
+            found = (await client.get(url)).json()["messages"]
+    assert [one["content"] for one in found][:2] == ["kept", "kept"]
+    assert not (back / "data" / "mooring.db").exists()
+
+
+async def test_what_cannot_be_moved_is_said_in_one_line(
+    tmp_path: Path, postgres: PrivatePostgres
+) -> None:
+    data_dir, url = tmp_path / "data", postgres.url(schema="full")
+    await filled(data_dir)
+    assert run(data_dir, "copy", str(data_dir), url).returncode == 0
+    secret = url.replace("mooring@", "mooring:hunter2@")
+    for arguments, reason in (
+        ((str(data_dir), secret), b"not empty"),
+        ((str(tmp_path / "none"), secret), b"there is no database"),
+        ((str(data_dir), "postgresql://a:hunter2/x@b/c"), b"not a PostgreSQL URL"),
+        ((secret.replace("/mooring?", "/missing?"), str(tmp_path / "t")), b"no such database"),
+    ):
+        done = run(data_dir, "copy", *arguments)
+        assert done.returncode == 1
+        assert reason in done.stderr
+        assert len(said(done)) == 1, done.stderr
+        assert b"hunter2" not in done.stderr + done.stdout

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import trio
 
-from api.house import DATABASE
+from api.storage import DATABASE
 from engine.store import open_sqlite
 from tests.api.harness import server
 from tests.api.wire import Closed, Refused, lined
