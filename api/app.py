@@ -23,6 +23,7 @@ from engine.clock import Clock, SystemClock
 _PREFLIGHT_AGE_S: Final = 600
 _ALLOWED_METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID"
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SHOWN_HEADERS: Final = "X-Request-Id, Retry-After"
 
 
@@ -30,8 +31,8 @@ class App(QuartTrio):
     """A Quart app behind the guard.
 
     The guard stands before everything of Quart's own, unknown routes and websockets included, so
-    that no route can be added that it does not cover. What still runs when the drain's deadline
-    passes is answered with `ServerStopping`.
+    that no route can be added that it does not cover. Once the drain has begun whatever is not only
+    read is answered with `ServerStopping`, and so is what still runs when its deadline passes.
     """
 
     asgi_http_class = HTTPConnection
@@ -63,8 +64,12 @@ class App(QuartTrio):
             case Preflight():
                 response = Response(status=204)
                 _allow_calls(response)
+            case Admitted() if self._drain.phase == "draining" and request.method not in _READING:
+                response = _error_response(request, ServerStopping("Call again in a moment"))
             case Admitted():
                 response = await self._answer(request)
+        if self._drain.phase == "draining":
+            response.headers["Connection"] = "close"  # so that no client counts on it any more
         _allow_reading(response, verdict)
         return response
 

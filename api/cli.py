@@ -1,4 +1,4 @@
-"""The command line: `mooring serve` and `mooring store`."""
+"""The command line: `mooring serve`, `mooring drain` and `mooring store`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from actors.browser.family import open_browser_sessions
 from api.config import load
+from api.drain_cli import drain
 from api.serve import run
 from api.settings import StartError
 from api.store_cli import store
@@ -22,6 +23,7 @@ def main() -> None:
     """Keep logged-in browser sessions alive, and reuse them over REST."""
 
 
+main.add_command(drain)
 main.add_command(store)
 
 

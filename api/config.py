@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_origin
 
@@ -19,6 +19,8 @@ from api.settings import Door, SettingError, Settings, check
 _PREFIX: Final = "MOORING_"
 _DEFAULT_FILE: Final = Path("mooring.toml")
 _MAX_FILE_BYTES: Final = 1024 * 1024
+# Keys that settings had before; heeded where the new one is not given in the same place.
+FORMER_KEYS: Final[Mapping[str, str]] = {"stop_deadline_s": "drain_s"}
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,13 +99,14 @@ def load(
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     known = {setting.variable: setting for setting in known_settings()}
-    values = {}
-    for name in sorted(environ):
+    former = _former(known.values(), lambda setting: setting.variable)
+    values: dict[str, Any] = {}
+    for name in sorted(environ, key=lambda name: (name not in former, name)):
         if not name.startswith(_PREFIX) or not environ[name]:
             continue
-        if name not in known:
+        setting = known.get(name) or former.get(name)
+        if setting is None:
             raise _unknown(name, known)
-        setting = known[name]
         values[setting.key] = _convert(name, _split(setting, environ[name]), setting, strict=False)
     return values
 
@@ -129,14 +132,26 @@ def _from_file(file: Path | None) -> dict[str, Any]:
             return {}
         file = _DEFAULT_FILE
     known = {setting.key: setting for setting in known_settings()}
-    values = {}
+    former = _former(known.values(), lambda setting: setting.key)
+    values: dict[str, Any] = {}
     tables = frozenset(key for key, setting in known.items() if setting.takes_table)
-    for key, value in _flatten(_read_toml(file), tables):
-        name = f"{file.name}: {key}"
-        if key not in known:
+    given = sorted(_flatten(_read_toml(file), tables), key=lambda pair: pair[0] not in former)
+    for key, value in given:
+        setting = known.get(key) or former.get(key)
+        if setting is None:
             raise _unknown(key, known, where=f"{file.name}: ")
-        values[key] = _convert(name, value, known[key], strict=True)
+        values[setting.key] = _convert(f"{file.name}: {key}", value, setting, strict=True)
     return values
+
+
+def _former(settings: Iterable[Known], name_of: Callable[[Known], str]) -> dict[str, Known]:
+    """Return what settings were called before, as a source writes it."""
+    old_of = {new: old for old, new in FORMER_KEYS.items()}
+    return {
+        name_of(Known(path=tuple(old_of[setting.key].split(".")), type=setting.type)): setting
+        for setting in settings
+        if setting.key in old_of
+    }
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

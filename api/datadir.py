@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from api.settings import StartError
 
 _LOCK: Final = "server.lock"
 _PRIVATE: Final = 0o700
+_LONGEST: Final = 4096
 
 
 class DataDirUnusable(StartError):
@@ -45,13 +48,49 @@ def hold_data_dir(path: Path) -> Iterator[Path]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            problem = f"is in use by another server (process {_holder(file.read(32))})"
+            problem = f"is in use by another server (process {_holder(file.read(_LONGEST))})"
             raise DataDirUnusable(path, problem) from None
         file.seek(0)
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield path
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds a data directory: its process, and where it listens once it does."""
+
+    pid: int
+    url: str | None
+
+
+def tell_url(path: Path, url: str) -> None:
+    """Let whoever finds the lock of this process know where it listens."""
+    with (path / _LOCK).open("a") as file:
+        file.write(f"{url}\n")
+
+
+def find_holder(path: Path) -> Holder | None:
+    """Return who holds the data directory; None when nobody does.
+
+    Raises:
+        DataDirUnusable: it cannot be read, or its holder cannot be told.
+    """
+    try:
+        lock = os.open(path / _LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataDirUnusable(path, str(error.strerror)) from error
+    with os.fdopen(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            pid, _, rest = file.read(_LONGEST).partition("\n")
+            if not pid.isdigit():
+                raise DataDirUnusable(path, "is in use by an unknown process") from None
+            return Holder(pid=int(pid), url=rest.strip() or None)
+    return None
 
 
 def _make_private(path: Path) -> None:
@@ -66,4 +105,5 @@ def _make_private(path: Path) -> None:
 
 
 def _holder(text: str) -> str:
-    return text.strip() if text.strip().isdigit() else "unknown"
+    pid = text.partition("\n")[0]
+    return pid if pid.isdigit() else "unknown"

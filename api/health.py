@@ -15,6 +15,7 @@ from actors.browser.statistics import BrowserStatistics
 from api.browser import BrowserDesk
 from api.diagnosis import CrashWatch, Facts, diagnose, status_of, store_problem
 from api.drain import Drain
+from api.readings import MeasuredConversations
 from api.reply import reply, timestamp
 from api.vitals import Vitals
 from engine.clock import Clock
@@ -36,12 +37,18 @@ class Doctor:
     """
 
     def __init__(
-        self, desk: BrowserDesk, drain: Drain, store: Store | None, vitals: Vitals
+        self,
+        desk: BrowserDesk,
+        drain: Drain,
+        store: Store | None,
+        vitals: Vitals,
+        conversations: MeasuredConversations | None = None,
     ) -> None:
         self._desk = desk
         self._drain = drain
         self._store = store
         self._vitals = vitals
+        self._conversations = conversations
         self._crashes = CrashWatch()
 
     async def examine(self) -> dict[str, Any]:
@@ -54,9 +61,8 @@ class Doctor:
             said["active_sessions"] = active
             said["max_sessions"] = capacity
             said["session_capacity"] = f"{active}/{capacity}"
-            if self._drain.phase == "draining":
-                said["draining"] = True
-                said["in_use"] = browser.admission.leased
+        if self._drain.phase == "draining":
+            said |= self._unfinished(browser)
         if problems:
             said["problems"] = [
                 {"code": problem.code, "message": problem.message} for problem in problems
@@ -86,6 +92,15 @@ class Doctor:
         except MooringError:
             pass
         return None
+
+    def _unfinished(self, browser: BrowserStatistics | None) -> dict[str, Any]:
+        """Return what a drain still waits for."""
+        conversations = self._conversations
+        return {
+            "draining": True,
+            "in_use": 0 if browser is None else browser.admission.leased,
+            "replies": 0 if conversations is None else conversations.statistics().writing,
+        }
 
     def _facts(self, browser: BrowserStatistics | None) -> Facts:
         now = trio.current_time()

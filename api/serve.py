@@ -37,7 +37,7 @@ from api.browser import BrowserDesk, browser_routes
 from api.browser_stream import browser_stream_routes
 from api.chat.routes import chat_routes
 from api.config import Config
-from api.datadir import hold_data_dir
+from api.datadir import hold_data_dir, tell_url
 from api.demo.process import open_demo_process
 from api.drain import Drain
 from api.guard import policy_for
@@ -60,7 +60,7 @@ from engine.seal import MasterKey, Sealer
 DEMO_BIND: Final = tuple(Address.at(port) for port in (5010, 3000, 8000))
 _OPTIONAL_IN_DEMO: Final = frozenset(DEMO_BIND[1:])
 # Beyond the drain's own deadline: for ending browsers, before everything is cancelled.
-_CLEANUP_S: Final = 5.0
+CLEANUP_S: Final = 5.0
 # What still runs in a browser when the drain is over has had its time.
 _NOTICE_S: Final = 0.5
 # The first Chromium is up within a second or two; without one the doors open all the same.
@@ -153,7 +153,7 @@ def _run(plan: Plan) -> int:
 
 async def _main(plan: Plan) -> int:
     drain = Drain()
-    stop = Stop(drain, within_s=plan.config.settings.stop_deadline_s + _CLEANUP_S)
+    stop = Stop(drain, within_s=plan.config.settings.drain_s + CLEANUP_S)
     with stop.everything:
         async with trio.open_nursery() as nursery:
             await nursery.start(stop.heed_signals)
@@ -209,20 +209,19 @@ async def _serve(plan: Plan, drain: Drain) -> None:
             clock=clock,
             browser=browser,
         )
-        await _serve_web(plan, app, desk, drain)
+        web = Web(
+            app,
+            drain,
+            drain_s=settings.drain_s,
+            tls=plan.tls,
+            max_connections=_room_for_connections(),
+            max_frame_bytes=settings.streams.max_frame_bytes,
+            until_idle=partial(_poll_until, partial(_is_idle, desk, assistant)),
+        )
+        await _serve_web(plan, web, desk, drain)
 
 
-async def _serve_web(plan: Plan, app: AccessLog, desk: BrowserDesk, drain: Drain) -> None:
-    settings = plan.config.settings
-    stop_deadline_s = settings.stop_deadline_s
-    web = Web(
-        app,
-        drain,
-        stop_deadline_s=stop_deadline_s,
-        tls=plan.tls,
-        max_connections=_room_for_connections(),
-        max_frame_bytes=settings.streams.max_frame_bytes,
-    )
+async def _serve_web(plan: Plan, web: Web, desk: BrowserDesk, drain: Drain) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(web.run, plan.sockets)
         with trio.move_on_after(_FIRST_BROWSER_S):
@@ -231,17 +230,20 @@ async def _serve_web(plan: Plan, app: AccessLog, desk: BrowserDesk, drain: Drain
         gc.collect()
         gc.freeze()
         drain.serve()
+        tell_url(plan.data_dir, plan.urls[0])
         for url in plan.urls:
             _say(f"listening on {url}")
         _log.info("serving", urls=plan.urls)
-    with trio.move_on_at(drain.deadline(stop_deadline_s)):
-        # Operations whose callers have gone; those that have callers have ended by now.
-        await _poll_until(partial(_is_unused, desk))
 
 
 async def _poll_until(condition: Callable[[], Awaitable[bool]]) -> None:
     while not await condition():  # noqa: ASYNC110 - it is an actor that knows, not an event
         await trio.sleep(_POLL_S)
+
+
+async def _is_idle(desk: BrowserDesk, assistant: AssistantDesk) -> bool:
+    """Tell whether no operation runs whose caller has gone, and no reply is being written."""
+    return await _is_unused(desk) and not assistant.statistics().writing
 
 
 async def _is_unused(desk: BrowserDesk) -> bool:

@@ -78,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allowed_origins: tuple[str, ...] = ()
     operator_tokens: tuple[str, ...] = ()
     # Of the 15 s within which a stopping server has gone, what is left is for ending the browsers.
-    stop_deadline_s: Annotated[float, Meta(ge=0, le=3600)] = 8.0
+    drain_s: Annotated[float, Meta(ge=0, le=3600)] = 8.0
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     browser: BrowserSettings = BrowserSettings()
     assistant: AssistantSettings = AssistantSettings()

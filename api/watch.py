@@ -42,7 +42,7 @@ async def open_watch(
         activations: the kinds of actors beside conversations that come to memory and leave it.
     """
     vitals, counts = Vitals(), RequestCounts()
-    doctor = Doctor(desk, drain, house.store, vitals)
+    doctor = Doctor(desk, drain, house.store, vitals, assistant)
     instruments = Instruments(
         browsers=desk,
         conversations=assistant,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -19,7 +19,7 @@ from hypercorn.config import Config
 from hypercorn.events import Event, Updated
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.trio.worker_context import EventWrapper, WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
@@ -108,12 +108,21 @@ class _Connection(TCPServer):
             await self._close()
 
 
+class _OnlyThis(EventWrapper):
+    """What a connection that comes during the drain takes for the server's end: it is answered
+    once and then closed, where one from before that idles is closed at once."""
+
+    def is_set(self) -> bool:
+        return True
+
+
 class Web:
     """Serves one ASGI app on given sockets until the drain begins, and then until it is over.
 
     Args:
-        stop_deadline_s: how long running requests may go on once the drain has begun.
+        drain_s: how long running requests may go on once the drain has begun.
         send_timeout_s: after a client has taken nothing for this long, it is cut.
+        until_idle: returns when nothing is left running that has no connection (any more).
     """
 
     def __init__(
@@ -121,20 +130,24 @@ class Web:
         app: ASGIFramework,
         drain: Drain,
         *,
-        stop_deadline_s: float,
+        drain_s: float,
         tls: ssl.SSLContext | None = None,
         send_timeout_s: float = SEND_TIMEOUT_S,
         max_connections: int = _MAX_CONNECTIONS,
         max_frame_bytes: int = _MAX_FRAME_BYTES,
+        until_idle: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         self._app = ASGIWrapper(app)
         self._drain = drain
-        self._stop_deadline_s = stop_deadline_s
+        self._drain_s = drain_s
+        self._until_idle = until_idle
         self._tls = tls
         self._send_timeout_s = send_timeout_s
         self._max_connections = max_connections
         self._config = _hypercorn_config(max_frame_bytes)
         self._context = WorkerContext(None)
+        self._late_context = WorkerContext(None)
+        self._late_context.terminated = _OnlyThis()
         self._open: dict[Transport, _Connection | None] = {}
         self._greeting: set[Transport] = set()  # those of _open that have not shaken hands yet
         self._closed_one = trio.Event()
@@ -150,10 +163,11 @@ class Web:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve on `sockets`, which are closed when the drain begins.
+        """Serve on `sockets` until the drain is over.
 
-        Returns once every connection has ended: by itself, with an error when the deadline has
-        passed, or by force a second after that.
+        While it lasts whoever connects is answered, that there is no new work to be had. Returns
+        once every connection that was there when it began has ended: by itself, with an error when
+        the deadline has passed, or by force a second after that.
         """
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
         async with trio.open_nursery() as connections:
@@ -164,11 +178,13 @@ class Web:
                         accepting.start_soon(self._accept_from, listener, connections)
                     task_status.started()
                     await self._drain.wait_begun()
+                    await self._context.terminated.set()
+                    for transport in self._greeting:
+                        transport.abort()  # it has asked for nothing yet
+                    await self._see_work_out()
                     accepting.cancel_scope.cancel()
-                await self._context.terminated.set()
-                for transport in self._greeting:
-                    transport.abort()  # it has asked for nothing yet
-                await self._see_clients_out()
+                with trio.move_on_after(_FLUSH_S):
+                    await self._wait_gone(self._open)
             finally:
                 # Hypercorn shields its sends: cancelling alone would not end them.
                 for transport in tuple(self._open):
@@ -178,15 +194,15 @@ class Web:
     async def _accept_from(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
         await trio.serve_listeners(self._serve_one, [listener], handler_nursery=connections)
 
-    async def _see_clients_out(self) -> None:
-        with trio.move_on_at(self._drain.deadline(self._stop_deadline_s)):
-            await self._wait_empty()
+    async def _see_work_out(self) -> None:
+        """Let those who are there finish; whoever comes now cannot make it last longer."""
+        with trio.move_on_at(self._drain.deadline(self._drain_s)):
+            await self._wait_gone(tuple(self._open))
+            await self._until_idle()
         self._drain.cut()
-        with trio.move_on_after(_FLUSH_S):
-            await self._wait_empty()
 
-    async def _wait_empty(self) -> None:
-        while self._open:
+    async def _wait_gone(self, transports: Collection[Transport]) -> None:
+        while not self._open.keys().isdisjoint(tuple(transports)):
             self._closed_one = trio.Event()
             await self._closed_one.wait()
 
@@ -216,7 +232,7 @@ class Web:
         connection = _Connection(
             self._app,
             self._config,
-            self._context,
+            self._late_context if self._drain.phase == "draining" else self._context,
             ConnectionState({}),
             stream,  # type: ignore[arg-type]  # annotated narrower than what it does with it
         )

@@ -89,7 +89,7 @@ async def conversing(
     """Serve conversations on a free port, and stop when the scope ends."""
     settings = Settings(assistant=assistant, streams=streams or StreamSettings())
     clock, drain = SystemClock(), Drain()
-    web_options.setdefault("stop_deadline_s", 1.0)
+    web_options.setdefault("drain_s", 1.0)
     web_options.setdefault("max_frame_bytes", settings.streams.max_frame_bytes)
     async with (
         open_house(settings, data_dir=data_dir, sealer=sealer(clock), clock=clock) as house,

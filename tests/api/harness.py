@@ -90,7 +90,7 @@ async def opened(
     """Serve the routes over `desk` on a free port, and stop when the scope ends."""
     desk, drain = desk or Desk(), Drain()
     app = make_app(desk, drain, policy_for(tokens, origins), browser, max_body_bytes)
-    web_options.setdefault("stop_deadline_s", 0.2)
+    web_options.setdefault("drain_s", 0.2)
     web = Web(AccessLog(app, SeededClock(), proxies), drain, **web_options)
     listener = open_listener(Address.at(0))
     port = listener.getsockname()[1]

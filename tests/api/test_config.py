@@ -163,3 +163,21 @@ def test_every_variable_has_a_name_of_its_own() -> None:
     names = [setting.variable for setting in known_settings()]
     assert len(set(names)) == len(names)
     assert {"MOORING_BIND", "MOORING_BROWSER__CAPACITY_WAIT_S"} < set(names)
+
+
+def test_a_setting_is_heeded_by_its_former_name_where_the_new_one_is_not_given(
+    tmp_path: Path,
+) -> None:
+    assert load(flags={}, environ={"MOORING_STOP_DEADLINE_S": "3"}).settings.drain_s == 3
+    both = {"MOORING_STOP_DEADLINE_S": "3", "MOORING_DRAIN_S": "4"}
+    assert load(flags={}, environ=both).settings.drain_s == 4
+    file = tmp_path / "mooring.toml"
+    file.write_text("drain_s = 5\nstop_deadline_s = 6\n")
+    assert load(flags={}, environ={}, file=file).settings.drain_s == 5
+    file.write_text("stop_deadline_s = 6\n")
+    assert load(flags={}, environ={}, file=file).settings.drain_s == 6
+
+
+def test_a_wrong_value_is_reported_under_the_name_that_was_written() -> None:
+    with pytest.raises(SettingError, match="MOORING_STOP_DEADLINE_S: "):
+        load(flags={}, environ={"MOORING_STOP_DEADLINE_S": "soon"})

@@ -48,7 +48,7 @@ async def is_closed_by_server(stream: trio.SocketStream) -> bool:
 async def test_an_idle_kept_connection_ends_with_the_server_only_since_the_last_send_is_shielded(
     connection: Any, closes: bool
 ) -> None:
-    async with opened(stop_deadline_s=60) as door:
+    async with opened(drain_s=60) as door:
         door.app.asgi_http_class = connection
         async with await answered(door, KEEP_ALIVE) as stream:
             door.drain.begin()
@@ -61,7 +61,7 @@ async def test_an_idle_kept_connection_ends_with_the_server_only_since_the_last_
 async def test_a_connection_with_an_unread_body_is_closed_only_since_the_last_send_is_shielded(
     connection: Any, closes: bool
 ) -> None:
-    async with opened(stop_deadline_s=60) as door:
+    async with opened(drain_s=60) as door:
         door.app.asgi_http_class = connection
         async with await answered(door, HUGE) as stream:
             assert await is_closed_by_server(stream) is closes

@@ -65,7 +65,7 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: int) -> None:
 async def test_a_stop_waits_for_nobody_who_does_not_read_or_has_nothing_to_say(
     tmp_path: Path,
 ) -> None:
-    env = {"MOORING_STOP_DEADLINE_S": "1"}
+    env = {"MOORING_DRAIN_S": "1"}
     async with server(tmp_path, env=env) as running, trio.open_nursery() as nursery:
         await running.wait_ready()
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
@@ -91,7 +91,7 @@ async def test_a_stop_waits_for_nobody_who_does_not_read_or_has_nothing_to_say(
 
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    env = {"MOORING_STOP_DEADLINE_S": "3600"}
+    env = {"MOORING_DRAIN_S": "3600"}
     async with server(tmp_path, env=env) as running:
         await running.wait_ready()
         # A head that never ends is nothing to wait for, a body that never comes is.

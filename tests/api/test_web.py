@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.browser.messages import GetSession
+from actors.browser.messages import GetSession, ListSessions
 from api.drain import Drain
 from api.errors import ServerStopping
 from tests.api.desk import Desk
@@ -28,7 +28,7 @@ def never_ending(desk: Desk) -> trio.Event:
 
 
 async def test_what_runs_when_the_drain_begins_may_finish() -> None:
-    async with opened(stop_deadline_s=60) as door, trio.open_nursery() as nursery:
+    async with opened(drain_s=60) as door, trio.open_nursery() as nursery:
         begun, release = trio.Event(), trio.Event()
         answer_one = door.desk.registry._answer
 
@@ -51,7 +51,7 @@ async def test_what_runs_when_the_drain_begins_may_finish() -> None:
 
 
 async def test_what_still_runs_at_the_deadline_gets_an_error_and_its_ask_is_withdrawn() -> None:
-    async with opened(stop_deadline_s=0.05) as door, trio.open_nursery() as nursery:
+    async with opened(drain_s=0.05) as door, trio.open_nursery() as nursery:
         begun = never_ending(door.desk)
         answers = []
 
@@ -67,14 +67,41 @@ async def test_what_still_runs_at_the_deadline_gets_an_error_and_its_ask_is_with
     assert len(door.desk.registry.withdrawn) == 1
 
 
-async def test_nobody_can_connect_once_the_drain_has_begun() -> None:
-    async with opened(stop_deadline_s=60) as door, await door.connect() as stream:
-        await stream.send_all(b"GET ")  # holds the drain up
-        await trio.testing.wait_all_tasks_blocked(0.05)
+async def test_whoever_comes_while_the_drain_lasts_is_told_to_come_again() -> None:
+    release = trio.Event()
+    async with opened(drain_s=60, until_idle=release.wait) as door:
         door.drain.begin()
+        refused = await door.client.post("/get_session", json=CREDENTIALS)
+        ready = await door.client.get("/ready")
+        health = await door.client.get("/health")
+        listed = await door.client.get("/sessions")
+        release.set()
+    assert refused.status_code == ready.status_code == 503
+    assert int(refused.headers["retry-after"]) > 0
+    assert int(ready.headers["retry-after"]) > 0
+    assert {type(asked) for asked in door.desk.registry.asked} == {ListSessions}
+    assert (health.status_code, health.json()["draining"]) == (200, True)
+    assert listed.status_code == 200
+    with pytest.raises(OSError, match="connect"):
+        await door.connect()
+
+
+async def test_whoever_comes_while_the_drain_lasts_cannot_hold_it_up() -> None:
+    async with opened(drain_s=3600) as door, trio.open_nursery() as nursery:
+        begun = never_ending(door.desk)
+
+        async def call() -> None:
+            with trio.move_on_after(3600):
+                await door.client.post("/get_session", json=CREDENTIALS)
+
+        nursery.start_soon(call)
+        await begun.wait()
+        door.drain.begin()
+        late = await door.connect()
+        await late.send_all(b"GET ")
         await trio.testing.wait_all_tasks_blocked(0.05)
-        with pytest.raises(OSError, match="connect"):
-            await door.connect()
+        nursery.cancel_scope.cancel()  # the one who was there leaves; the late one stays
+    await late.aclose()
 
 
 async def read_all(stream: trio.SocketStream) -> int:
@@ -94,7 +121,7 @@ async def flood(door: Opened) -> trio.SocketStream:
 
 async def test_a_client_that_reads_nothing_does_not_hold_up_the_end() -> None:
     with trio.fail_after(10):
-        async with opened(stop_deadline_s=0.05) as door:
+        async with opened(drain_s=0.05) as door:
             stream = await flood(door)
         assert door.web.connections == 0
         await stream.aclose()
@@ -183,7 +210,7 @@ async def test_a_fault_in_one_connection_does_not_end_the_others(
 
 async def test_cancelling_the_server_ends_even_a_send_that_is_stuck() -> None:
     with trio.fail_after(10):
-        async with opened(stop_deadline_s=60) as door:
+        async with opened(drain_s=60) as door:
             stream = await flood(door)
             door.everything.cancel()
         assert door.web.connections == 0
