@@ -31,6 +31,7 @@ class Transport(trio.abc.HalfCloseableStream):
     def __init__(self, stream: trio.SocketStream, *, send_timeout_s: float) -> None:
         self._stream = stream
         self._send_timeout_s = send_timeout_s
+        self._sent_since: float | None = None  # when something was first seen to be on its way
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -75,23 +76,37 @@ class Transport(trio.abc.HalfCloseableStream):
     async def aclose(self) -> None:
         await self._stream.aclose()
 
-    def unacknowledged_s(self) -> float:
+    def silent_s(self, now: float) -> float:
         """Return for how long the client's machine has confirmed nothing of what was sent to it; 0
         when nothing is on its way, or the system does not tell. A slow reader's machine confirms.
+
+        To be asked again and again: it counts from when something was first seen on its way, since
+        the last confirmation may be old just because nothing was sent.
         """
-        if not hasattr(socket, "TCP_INFO") or sys.platform != "linux":
+        on_the_way, confirmed_ago_s = _tcp_info(self.socket)
+        if not on_the_way:
+            self._sent_since = None
             return 0.0
-        try:
-            told = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        except OSError:
-            return 0.0  # closed already
-        if len(told) < _TCP_INFO.size:
-            return 0.0
-        on_the_way, since_ms = _TCP_INFO.unpack(told)
-        return since_ms / 1000 if on_the_way else 0.0
+        if self._sent_since is None:
+            self._sent_since = now
+        return min(now - self._sent_since, confirmed_ago_s)
 
     def abort(self) -> None:
         """Drop the connection now; pending sends and receives fail at once."""
         with contextlib.suppress(OSError):  # closed already
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         self.socket.close()
+
+
+def _tcp_info(connection: trio.socket.SocketType) -> tuple[int, float]:
+    """Return how many segments are on their way, and seconds since the last was confirmed."""
+    if not hasattr(socket, "TCP_INFO") or sys.platform != "linux":
+        return 0, 0.0
+    try:
+        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:
+        return 0, 0.0  # closed already
+    if len(told) < _TCP_INFO.size:
+        return 0, 0.0
+    on_the_way, ago_ms = _TCP_INFO.unpack(told)
+    return on_the_way, ago_ms / 1000
