@@ -24,7 +24,9 @@ _PREFLIGHT_AGE_S: Final = 600
 _ALLOWED_METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID"
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SHOWN_HEADERS: Final = "X-Request-Id, Retry-After"
+_SHOWN_HEADERS: Final = (
+    "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+)
 
 
 class App(QuartTrio):
@@ -57,7 +59,7 @@ class App(QuartTrio):
         self.before_websocket(_name_session)
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
-        verdict = decide(_facts(request, self._clock), self._policy)
+        verdict = decide(facts_of(request, self._clock), self._policy)
         match verdict:
             case Refused(error=error):
                 response: Response | WerkzeugResponse = _error_response(request, error)
@@ -74,7 +76,7 @@ class App(QuartTrio):
         return response
 
     async def handle_websocket(self, websocket: Websocket) -> Response | WerkzeugResponse | None:
-        verdict = decide(_facts(websocket, self._clock), self._policy)
+        verdict = decide(facts_of(websocket, self._clock), self._policy)
         if isinstance(verdict, Refused):
             return _error_response(websocket, verdict.error)
         return await super().handle_websocket(websocket)
@@ -106,7 +108,8 @@ def _error_response(request: Any, error: Exception) -> Response:
     return reply_error(answer)
 
 
-def _facts(request: Request | Websocket, clock: Clock) -> Facts:
+def facts_of(request: Request | Websocket, clock: Clock) -> Facts:
+    """Return what a request says of itself, as the guard takes it."""
     scope: Any = request.scope
     headers = tuple(
         (name.decode("latin1").lower(), value.decode("latin1")) for name, value in scope["headers"]

@@ -46,6 +46,8 @@ from api.house import House, open_house
 from api.keyfile import master_keys
 from api.listen import bound_url, open_listeners
 from api.metrics import metrics_routes
+from api.partner.credentials import Reach
+from api.partner.house import PartnerHouse, open_partner, partner_routes
 from api.settings import SettingError, StartError, public_origin
 from api.signals import Stop
 from api.streams import Streams
@@ -102,6 +104,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def urls(self) -> tuple[str, ...]:
         scheme = "http" if self.tls is None else "https"
         return tuple(bound_url(one, scheme=scheme) for one in self.sockets)
+
+    @property
+    def public_url(self) -> str:
+        """The prefix of the URLs that are handed out."""
+        return self.config.door.public_url or self.urls[0]
 
 
 def run(config: Config, *, demo: bool, open_desk: OpenDesk) -> int:
@@ -187,6 +194,14 @@ async def _serve(plan: Plan, drain: Drain) -> None:
                 drain_s=_NOTICE_S,
             )
         )
+        partner = await stack.enter_async_context(
+            open_partner(
+                settings.partner,
+                house=house,
+                clock=clock,
+                drain_s=_NOTICE_S,
+            )
+        )
         desk = await stack.enter_async_context(
             plan.open_desk(
                 browser,
@@ -204,6 +219,7 @@ async def _serve(plan: Plan, drain: Drain) -> None:
             watch=watch,
             desk=desk,
             assistant=assistant,
+            partner=partner,
             house=house,
             drain=drain,
             clock=clock,
@@ -260,13 +276,14 @@ def _make_app(
     watch: Watch,
     desk: BrowserDesk,
     assistant: AssistantDesk,
+    partner: PartnerHouse,
     house: House,
     drain: Drain,
     clock: Clock,
     browser: BrowserSettings,
 ) -> AccessLog:
     settings, door = plan.config.settings, plan.config.door
-    public_url = door.public_url or plan.urls[0]
+    public_url = plan.public_url
     policy = policy_for(settings.operator_tokens, door.allowed_origins, public_origin(public_url))
     app = App(policy=policy, drain=drain, max_body_bytes=settings.max_body_bytes, clock=clock)
     app.register_blueprint(health_routes(watch.doctor, clock))
@@ -275,9 +292,13 @@ def _make_app(
     streams = Streams(house.hub, house.store, drain, settings.streams)
     app.register_blueprint(browser_stream_routes(streams))
     app.register_blueprint(assistant_routes(assistant, streams))
-    app.register_blueprint(chat_routes(policy, clock, is_https=public_url.startswith("https://")))
+    is_https = public_url.startswith("https://")
+    app.register_blueprint(chat_routes(policy, clock, is_https=is_https))
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.
     trusted = door.trusted_proxies if settings.operator_tokens else ()
+    reach = Reach(policy=policy, is_https=is_https, trusted=trusted)
+    for routes in partner_routes(partner, reach):
+        app.register_blueprint(routes)
     return AccessLog(app, clock, trusted, watch.counts)
 
 

@@ -18,7 +18,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -114,6 +114,7 @@ class Sealer:
         if not keys:
             raise KeyInvalid
         self._clock = clock
+        self._keys = tuple(keys)
         self._newest = bytes.fromhex(keys[0].key_id)
         self._ciphers = {bytes.fromhex(key.key_id): AESGCM(key.derive(b"seal")) for key in keys}
         self._digest_keys = tuple(key.derive(b"digest") for key in keys)
@@ -150,6 +151,13 @@ class Sealer:
     def is_current(self, sealed: bytes) -> bool:
         """Tell whether the newest key sealed it; what it did not is sealed anew in a rotation."""
         return sealed[1 : 1 + _ID_BYTES] == self._newest
+
+    def derive(self, purpose: bytes, length: int = KEY_BYTES) -> Mapping[str, bytes]:
+        """Return a key for one purpose from each master key, by its id; the newest first.
+
+        The first one is to be used for what is made, any of them may have made what is checked.
+        """
+        return {key.key_id: key.derive(purpose, length) for key in self._keys}
 
     def digests(self, text: str, *, purpose: str) -> tuple[str, ...]:
         """Return the digest of something guessable under each key, the newest key's first.

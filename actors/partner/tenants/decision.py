@@ -85,6 +85,8 @@ def decide(state: Tenant | None, command: Command, now: datetime) -> Sequence[Te
                 seq=1, at=at, tenant_id=command.tenant_id, by=command.by, user=command.user
             )
         ]
+    if state is None and isinstance(command, Refresh | LogIn):
+        raise CredentialsRefused
     if state is None:
         raise NotFound("Tenant")
     return _decide(state, command, at)

@@ -1,0 +1,103 @@
+"""The partner family, put together over the house: its actors, and what its routes need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+from quart import Blueprint
+
+from actors.partner.settings import PartnerSettings
+from actors.partner.tenants.access_token import PURPOSE, AccessTokens
+from actors.partner.tenants.accounts import Accounts
+from actors.partner.tenants.family import Tenants, open_tenants
+from actors.partner.tenants.keyring import KeyRing
+from actors.partner.tenants.passwords import Cost, Passwords
+from actors.partner.tenants.records import QuotaReached
+from api.house import House
+from api.partner.accounts import account_routes
+from api.partner.credentials import Credentials, Reach
+from api.partner.keys import key_routes
+from api.partner.limits import ClientLimits
+from api.partner.profile import profile_routes
+from api.partner.usage import usage_routes
+from engine.clock import Clock
+
+
+class PartnerHouse(msgspec.Struct, frozen=True, kw_only=True):
+    """The family's actors, and its people."""
+
+    settings: PartnerSettings
+    tenants: Tenants
+    accounts: Accounts
+    keyring: KeyRing
+    access_tokens: AccessTokens
+    clock: Clock
+
+    def credentials(self, reach: Reach) -> Credentials:
+        """Return who tells whose a request is."""
+        return Credentials(
+            self.tenants,
+            keyring=self.keyring,
+            access_tokens=self.access_tokens,
+            reach=reach,
+            clock=self.clock,
+        )
+
+
+@asynccontextmanager
+async def open_partner(
+    settings: PartnerSettings,
+    *,
+    house: House,
+    clock: Clock,
+    drain_s: float,
+    password_cost: Cost | None = None,
+) -> AsyncIterator[PartnerHouse]:
+    """Open the family for the length of a block.
+
+    Args:
+        drain_s: what the actors' jobs get at the end; the next start goes on with the rest.
+    """
+
+    async def tell(tenant_id: str, reached: QuotaReached) -> None:
+        """Nobody wants to be told yet."""
+
+    async with open_tenants(
+        settings,
+        log=house.log,
+        waker=house.waker,
+        sealer=house.sealer,
+        clock=clock,
+        tell=tell,
+        drain_s=drain_s,
+    ) as tenants:
+        passwords = Passwords(clock, cost=password_cost)
+        yield PartnerHouse(
+            settings=settings,
+            tenants=tenants,
+            accounts=Accounts(tenants, passwords=passwords, clock=clock),
+            keyring=KeyRing(tenants, clock),
+            access_tokens=AccessTokens(house.sealer.derive(PURPOSE)),
+            clock=clock,
+        )
+
+
+def partner_routes(partner: PartnerHouse, reach: Reach) -> Sequence[Blueprint]:
+    """Return all routes of the family."""
+    credentials = partner.credentials(reach)
+    clock, per_minute = partner.clock, partner.settings.rate_limit_per_minute
+    limits = ClientLimits(per_minute, trusted=reach.trusted, clock=clock)
+    return (
+        account_routes(
+            partner.accounts,
+            credentials=credentials,
+            access_tokens=partner.access_tokens,
+            limits=limits,
+            clock=clock,
+        ),
+        key_routes(partner.tenants, keyring=partner.keyring, credentials=credentials),
+        profile_routes(partner.tenants, credentials),
+        usage_routes(partner.tenants, credentials),
+    )
