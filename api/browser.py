@@ -136,7 +136,13 @@ class _BrowserViews:
     async def list_sessions(self) -> Response:
         found: SessionList = await self._desk.registry.ask(ListSessions(), timeout_s=_AT_ONCE_S)
         sessions = [_view(session) for session in found.sessions]
-        return reply({"active_sessions": len(sessions), "sessions": sessions})
+        return reply(
+            {
+                "active_sessions": found.active,
+                "waiting_sessions": len(sessions) - found.active,
+                "sessions": sessions,
+            }
+        )
 
     async def close_session(self, session_id: str) -> Response:
         try:

@@ -150,6 +150,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     browser.SessionNotFound: 404,
     browser.SessionClosed: 409,
     browser.CloseFailed: 500,
+    browser.NotWritten: 503,
     browser.BrowserCrashed: 503,
     browser.BrowserUnavailable: 503,
     browser.LoginLost: 502,
@@ -177,6 +178,7 @@ _ENGINE_WORDS: Final[Mapping[type[Exception], str]] = {
 _RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
     browser.CapacityExhausted: 10,
     browser.BrowserCrashed: 5,
+    browser.NotWritten: 1,
     browser.BrowserUnavailable: 10,
     ServerStopping: 5,
     ActorStopped: 5,

@@ -57,7 +57,7 @@ class Doctor:
         problems = diagnose(self._facts(browser))
         said: dict[str, Any] = {"status": status_of(problems), "service": SERVICE}
         if browser is not None:
-            active, capacity = sum(browser.sessions.values()), browser.admission.capacity
+            active, capacity = browser.active, browser.admission.capacity
             said["active_sessions"] = active
             said["max_sessions"] = capacity
             said["session_capacity"] = f"{active}/{capacity}"

@@ -146,6 +146,7 @@ def _of_work(readings: Readings) -> Iterator[Metric]:
         ("login", "How long logins took."),
         ("refresh", "How long checks of a login took."),
         ("recovery", "How long it took to get a lost page back."),
+        ("restore", "How long it took to restore a session of an earlier server."),
     ):
         yield _durations(f"mooring_{work}_seconds", help_, work, browser)
     operations = [each for each in browser if each.work.startswith(_OPERATION)]

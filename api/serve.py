@@ -86,6 +86,7 @@ class OpenDesk(Protocol):
         data_dir: Path,
         drain_s: float,
         log: Log,
+        sealer: Sealer,
     ) -> AbstractAsyncContextManager[BrowserDesk]: ...
 
 
@@ -209,6 +210,7 @@ async def _serve(plan: Plan, drain: Drain) -> None:
                 data_dir=plan.data_dir,
                 drain_s=_NOTICE_S,
                 log=house.log,
+                sealer=house.sealer,
             )
         )
         watch = await stack.enter_async_context(

@@ -11,6 +11,9 @@ effects, in the order in which they must be carried out. It keeps, whatever happ
 - a victim goes only when the one who takes its place is ready;
 - no call looks at more entries and tickets than it changes.
 
+An entry may have been live before this table was: then it is *parked*. It takes no place, starts
+when it is asked for as any other, under its id, and a start that comes to nothing parks it again.
+
 An entry that starts without a place is a *challenger*: it starts only while there is somebody
 evictable for each challenger, and takes the place of the least recently used one once it is ready.
 """
@@ -23,7 +26,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from engine.admission_counts import AdmissionCounts, AdmissionStatistics
-from engine.effects import Effects, Grant, Lapse, Refuse, Start, Stop, Why
+from engine.effects import Effects, Grant, Lapse, Park, Refuse, Start, Stop, Why
 from engine.entries import Entries, Entry, Phase, first
 from engine.errors import DomainError
 from engine.lease import LeaseTable
@@ -77,10 +80,23 @@ class Admission:
         """The entries that have a place, oldest first; looks at all."""
         return tuple(entry for entry in self._entries.by_id.values() if entry.placed)
 
+    def waiting(self) -> tuple[Entry, ...]:
+        """The entries that were live before and have no place now, oldest first; looks at all."""
+        return tuple(it for it in self._entries.by_id.values() if it.kept and not it.placed)
+
     def has(self, entry_id: str) -> bool:
-        """Tell whether this id is in the table for those outside: it has begun to start."""
+        """Tell whether this id is in the table for those outside: it has begun to start, once."""
         entry = self._entries.by_id.get(entry_id)
-        return entry is not None and entry.phase is not Phase.QUEUED
+        return entry is not None and (entry.kept or entry.phase is not Phase.QUEUED)
+
+    def has_begun(self, entry_id: str) -> bool:
+        """Tell whether this id starts or is live."""
+        entry = self._entries.by_id.get(entry_id)
+        return entry is not None and entry.has_begun
+
+    def has_key(self, key: str) -> bool:
+        """Tell whether this key has an entry, in whatever phase."""
+        return key in self._entries.by_key
 
     def reason(self, entry_id: str) -> str | None:
         """Why an id has ended, if that is still known."""
@@ -100,13 +116,44 @@ class Admission:
 
     def next_due(self) -> float | None:
         """When `tick` has something to do, if nothing else happens before."""
-        idle = first(self._entries.idle)
+        idle, parked = first(self._entries.idle), self._entries.first(Phase.PARKED)
         dues = (
             None if idle is None else idle.last_used + self.settings.idle_timeout_s,
+            None if parked is None else parked.last_used + self.settings.idle_timeout_s,
             first(self._entries.patience),
             self.leases.next_lapse(),
         )
         return min((due for due in dues if due is not None), default=None)
+
+    # -- what was there before -----------------------------------------------------------------
+
+    def park(self, entry_id: str, key: str, *, last_used: float) -> bool:
+        """Enter one that was live before; False when its id or its key is in the table already.
+
+        `last_used` may lie before trio's clock began. A `tick` puts away what has idled meanwhile.
+        """
+        if entry_id in self._entries.by_id or key in self._entries.by_key:
+            return False
+        entry = Entry(entry_id, key, None, kept=True)
+        entry.last_used = last_used
+        self._entries.add(entry)
+        self._entries.park(entry)
+        return True
+
+    def wake(self, entry_id: str, now: float) -> Effects:
+        """Start a parked one that nobody has asked for, if a place is free; that is no use of it.
+
+        Once started it is live and as idle as it was.
+        """
+        effects: Effects = []
+        entry = self._entries.by_id.get(entry_id)
+        if entry is not None and entry.phase is Phase.PARKED and self._free:
+            self._start(entry, Phase.STARTING, now, effects)
+        return effects
+
+    def note_end(self, entry_id: str, reason: str) -> None:
+        """Say why an id has ended that never was in this table."""
+        _remember(self._reasons, entry_id, reason)
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -115,7 +162,7 @@ class Admission:
     ) -> Effects:
         """Somebody wants the session of `key`.
 
-        If there is none yet, it gets `new_id`, and its start gets `opening`.
+        If there is none yet, it gets `new_id`; its start gets `opening`, a parked one's too.
         """
         error = self._remembered_error(key, now)
         if error is not None:
@@ -124,19 +171,25 @@ class Admission:
         if entry is None:
             entry = Entry(new_id, key, opening)
             self._entries.add(entry)
+        elif entry.phase is Phase.PARKED:
+            entry.opening = opening
         return self._join(entry, ticket, use=use, now=now)
 
     def ask_id(self, ticket: int, entry_id: str, *, use: bool, now: float) -> Effects:
         """Somebody wants the session that has this id."""
         if not self.has(entry_id):
             return [Refuse(ticket, Why.UNKNOWN, reason=self.reason(entry_id))]
-        return self._join(self._entries.by_id[entry_id], ticket, use=use, now=now)
+        entry = self._entries.by_id[entry_id]
+        error = self._remembered_error(entry.key, now) if entry.phase is Phase.PARKED else None
+        if error is not None:
+            return [Refuse(ticket, Why.FAILED, error)]
+        return self._join(entry, ticket, use=use, now=now)
 
     def left(self, ticket: int, now: float) -> Effects:
         """Whoever held this ticket waits no more."""
         effects: Effects = []
         if ticket in self._entries.by_ticket:
-            self._give_up_if_unwanted(self._entries.take(ticket), effects)
+            self._give_up_if_unwanted(self._entries.take(ticket), now, effects)
         return self._settle(now, effects)
 
     # -- what has happened ---------------------------------------------------------------------
@@ -154,19 +207,39 @@ class Admission:
         return self._settle(now, effects)
 
     def failed(
-        self, entry_id: str, error: DomainError, now: float, *, remember_s: float = 0.0
+        self,
+        entry_id: str,
+        error: DomainError,
+        now: float,
+        *,
+        remember_s: float = 0.0,
+        reason: str | None = None,
+        keep: bool = False,
     ) -> Effects:
-        """A start has failed; with `remember_s` the key is refused that long without a start."""
+        """A start has failed.
+
+        Args:
+            remember_s: how long the key is refused without a start.
+            reason: why the id has ended, for those who ask later.
+            keep: one that was live before is parked again; that was a use if somebody waited.
+        """
         entry = self._entries.by_id.get(entry_id)
         if entry is not None and remember_s > 0:
             _remember(self._refused, entry.key, (now + remember_s, error))
-        return self.ended(entry_id, None, error, now)
+        if entry is None or not (keep and entry.kept and entry.has_begun):
+            return self.ended(entry_id, reason, error, now)
+        effects: Effects = []
+        if entry.waiters:
+            entry.last_used = now
+        self._refuse_all(entry, effects, Why.FAILED, error)
+        self._entries.park(entry)
+        return self._settle(now, effects)
 
     def ended(self, entry_id: str, reason: str | None, error: DomainError, now: float) -> Effects:
         """A session has ended by itself; `error` is for those who still waited for it."""
         effects: Effects = []
         entry = self._entries.by_id.get(entry_id)
-        if entry is not None:
+        if entry is not None and entry.has_begun:
             self._refuse_all(entry, effects, Why.FAILED, error)
             self._remove(entry, reason)
         return self._settle(now, effects)
@@ -196,7 +269,10 @@ class Admission:
             effects.append(Lapse(lease.holder, lease.token))
         timeout_s = self.settings.idle_timeout_s
         # The very sum that `next_due` forms: else the two could differ in the last bit.
-        while (entry := first(self._entries.idle)) and entry.last_used + timeout_s <= now:
+        entries = self._entries
+        while (entry := first(entries.idle)) and entry.last_used + timeout_s <= now:
+            self._stop(entry, "idle_timeout", effects)
+        while (entry := entries.first(Phase.PARKED)) and entry.last_used + timeout_s <= now:
             self._stop(entry, "idle_timeout", effects)
         return self._settle(now, effects)
 
@@ -206,6 +282,8 @@ class Admission:
         if entry.phase is Phase.LIVE:
             return [self._grant(entry, ticket, use=use, is_new=False, now=now)]
         entry.last_used = now
+        if entry.phase is Phase.PARKED:
+            self._entries.move(entry, Phase.QUEUED)
         self._entries.seat(entry, ticket, use=use)
         if entry.phase in {Phase.QUEUED, Phase.READY}:
             self._entries.patience[ticket] = now + self.settings.capacity_wait_s
@@ -242,20 +320,24 @@ class Admission:
             ticket = next(iter(patience))
             entry = self._entries.take(ticket)
             effects.append(Refuse(ticket, Why.CAPACITY))
-            self._give_up_if_unwanted(entry, effects)
+            self._give_up_if_unwanted(entry, now, effects)
 
     # -- changing the table --------------------------------------------------------------------
 
     def _start(self, entry: Entry, phase: Phase, now: float, effects: Effects) -> None:
         self._entries.move(entry, phase)
-        since = min(self._entries.patience.pop(ticket) for ticket in entry.waiters)
-        self.counts.has_started(now - since + self.settings.capacity_wait_s)
+        wait_s = self.settings.capacity_wait_s
+        # Nobody waits for one that is woken.
+        dues = [self._entries.patience.pop(ticket) for ticket in entry.waiters]
+        self.counts.has_started(now - min(dues, default=now + wait_s) + wait_s)
         effects.append(Start(entry.id, entry.opening))
         entry.opening = None
 
     def _go_live(self, entry: Entry, now: float, effects: Effects) -> None:
         self._entries.move(entry, Phase.LIVE)
-        is_new = True
+        if not entry.waiters:  # it was woken
+            self._entries.rest(entry)
+        is_new = not entry.kept
         for ticket, use in tuple(entry.waiters.items()):
             self._entries.take(ticket)
             effects.append(self._grant(entry, ticket, use=use, is_new=is_new, now=now))
@@ -280,13 +362,25 @@ class Admission:
             self._entries.take(ticket)
             effects.append(Refuse(ticket, why, error))
 
-    def _give_up_if_unwanted(self, entry: Entry, effects: Effects) -> None:
+    def _give_up_if_unwanted(self, entry: Entry, now: float, effects: Effects) -> None:
         if entry.waiters:
             return
-        if entry.phase is Phase.QUEUED:
+        if entry.kept:
+            self._park_again(entry, now, effects)
+        elif entry.phase is Phase.QUEUED:
             self._remove(entry, None)
         else:
             self._stop(entry, "closed", effects)
+
+    def _park_again(self, entry: Entry, now: float, effects: Effects) -> None:
+        """Nobody waits for it any more; one that has a place goes on to be live."""
+        if entry.phase is Phase.STARTING:
+            return
+        if entry.has_begun:
+            effects.append(Park(entry.id))
+        entry.opening = None
+        entry.last_used = now  # somebody has waited for it until now
+        self._entries.park(entry)
 
     def _stop(self, entry: Entry, reason: str, effects: Effects) -> None:
         self._remove(entry, reason)

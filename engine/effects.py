@@ -36,6 +36,12 @@ class Stop(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Park(msgspec.Struct, frozen=True):
+    """Stop this id's start; it stays in the table, and may be started again."""
+
+    id: str
+
+
 class Grant(msgspec.Struct, frozen=True):
     """Let this ticket have the session, with a lease if it wanted one."""
 
@@ -61,5 +67,5 @@ class Lapse(msgspec.Struct, frozen=True):
     token: int
 
 
-Effect: TypeAlias = Start | Stop | Grant | Refuse | Lapse
+Effect: TypeAlias = Start | Stop | Park | Grant | Refuse | Lapse
 Effects: TypeAlias = list[Effect]

@@ -1,7 +1,8 @@
 """The table that `engine.admission` decides upon: every session, caller and queue.
 
 Laws of this file: it decides nothing. An entry is in the queue of its phase, and in no other; a
-live one is in `idle` as well while nobody leases it. Every queue finds its first at once, so that
+live one is in `idle` as well while nobody leases it; that queue and the parked ones' are ordered by
+last use. Every queue finds its first at once, so that
 no call looks at more than it changes: an OrderedDict does, where a dict steps over all that were
 taken from its front before.
 """
@@ -16,6 +17,7 @@ _T = TypeVar("_T")
 
 
 class Phase(Enum):
+    PARKED = "parked"  # has a life from before, and nobody wants it now
     QUEUED = "queued"  # waits for a place or for a victim
     CHALLENGING = "challenging"  # starts without a place
     STARTING = "starting"
@@ -26,12 +28,13 @@ class Phase(Enum):
 class Entry:
     """One session, from the first who asks for it to its end."""
 
-    __slots__ = ("id", "key", "last_used", "opening", "phase", "waiters")
+    __slots__ = ("id", "kept", "key", "last_used", "opening", "phase", "waiters")
 
-    def __init__(self, entry_id: str, key: str, opening: Any) -> None:
+    def __init__(self, entry_id: str, key: str, opening: Any, *, kept: bool = False) -> None:
         self.id = entry_id
         self.key = key
         self.opening = opening  # may hold secrets: kept only until the start
+        self.kept = kept  # it has been live before: a start that comes to nothing parks it again
         self.phase = Phase.QUEUED
         self.waiters: dict[int, bool] = {}  # tickets, earliest first; whether each wants a lease
         self.last_used = 0.0
@@ -39,6 +42,10 @@ class Entry:
     @property
     def placed(self) -> bool:
         return self.phase in {Phase.STARTING, Phase.LIVE}
+
+    @property
+    def has_begun(self) -> bool:
+        return self.phase not in {Phase.PARKED, Phase.QUEUED}
 
 
 class Entries:
@@ -66,6 +73,16 @@ class Entries:
         entry.phase = phase
         self._in[phase][entry.id] = entry
 
+    def park(self, entry: Entry) -> None:
+        """Put the entry among the parked ones, by its last use."""
+        del self._in[entry.phase][entry.id]
+        entry.phase = Phase.PARKED
+        _insert(self._in[Phase.PARKED], entry)
+
+    def rest(self, entry: Entry) -> None:
+        """Put the entry among the idle ones, by its last use."""
+        _insert(self.idle, entry)
+
     def first(self, phase: Phase) -> Entry | None:
         """The one that has been in this phase longest."""
         return first(self._in[phase])
@@ -84,6 +101,15 @@ class Entries:
         del entry.waiters[ticket]
         self.patience.pop(ticket, None)
         return entry
+
+
+def _insert(queue: OrderedDict[str, Entry], entry: Entry) -> None:
+    """Keep the queue in order of last use; at once for one that was used last, which most were."""
+    newest = next(reversed(queue.values()), None)
+    queue[entry.id] = entry
+    if newest is not None and newest.last_used > entry.last_used:
+        for each in sorted(queue.values(), key=lambda it: it.last_used):
+            queue.move_to_end(each.id)
 
 
 def first(queue: OrderedDict[Any, _T]) -> _T | None:

@@ -20,7 +20,7 @@ import trio
 from engine.actor import DEFERRED, Actor, StopReason
 from engine.admission import Admission, AdmissionSettings
 from engine.cell import ActorEnded
-from engine.effects import Effect, Effects, Grant, Lapse, Refuse, Start, Stop
+from engine.effects import Effect, Effects, Grant, Lapse, Park, Refuse, Start, Stop
 from engine.errors import DomainError, SpawnError
 from engine.ref import ActorRef
 from engine.reply import Reply
@@ -36,11 +36,18 @@ class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SessionFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signalled by a session that could not start; its key is refused for `remember_s`."""
+    """Signalled by a session that could not start; its key is refused for `remember_s`.
+
+    Args:
+        reason: why the id has ended, if it was known before.
+        keep: it was live before, and may be started again.
+    """
 
     id: str
     error: DomainError
     remember_s: float = 0.0
+    reason: str | None = None
+    keep: bool = False
 
 
 class SessionEnding(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -106,6 +113,10 @@ class Registry(Actor):
         self.admission = Admission(settings, newest_token=newest_token)
         self.sessions = sessions
         self._refs: dict[str, ActorRef] = {}  # of all that have begun to start
+        self._here: set[str] = set()  # those, and the parked ones
+        # Parked again, their actors on the way out: an address is free only once its actor ended.
+        self._leaving: set[str] = set()
+        self._delayed: dict[str, Any] = {}  # to be started then, and their openings
         self._seekers: dict[int, _Seeker] = {}
         self._tickets = 0
         self._tick_at = inf  # when the timer goes off; never later than the next due
@@ -137,7 +148,10 @@ class Registry(Actor):
         raise NotImplementedError
 
     def session_gone(self, session_id: str) -> None:
-        """Called once when an id that had begun to start has left the table for good."""
+        """Called once when an id that had begun to start, or was parked, has left for good."""
+
+    def session_parked(self, session_id: str) -> None:
+        """Called when a start has come to nothing, and the id waits to be asked for again."""
 
     # -- for a family's handler ----------------------------------------------------------------
 
@@ -161,6 +175,24 @@ class Registry(Actor):
         self._carry_out(self.admission.ask_id(ticket, session_id, use=use is not None, now=now))
         return DEFERRED
 
+    def adopt_session(self, session_id: str, key: str, *, unused_s: float) -> bool:
+        """Park a session that was live before; False when its key or its id is here already."""
+        last_used = trio.current_time() - unused_s
+        adopted = self.admission.park(session_id, key, last_used=last_used)
+        if adopted:
+            self._here.add(session_id)
+        return adopted
+
+    def wake_session(self, session_id: str) -> bool:
+        """Start a parked session that nobody has asked for; False when it can't be now."""
+        effects = self.admission.wake(session_id, trio.current_time())
+        self._carry_out(effects)
+        return bool(effects)
+
+    def look_around(self) -> None:
+        """Do what is due by now."""
+        self._carry_out(self.admission.tick(trio.current_time()))
+
     def close_session(self, session_id: str, reason: str) -> ActorRef | None:
         """Take a session out of the table and stop it; None when there is none of that id."""
         ref = self._refs.get(session_id)
@@ -177,18 +209,18 @@ class Registry(Actor):
         now = trio.current_time()
         admission = self.admission
         match message:
+            case SessionStarted(id=id_) | SessionFailed(id=id_) if id_ in self._leaving:
+                pass  # it says so of the start that has come to nothing
             case SessionStarted():
                 self._carry_out(admission.started(message.id, now))
             case SessionFailed():
-                error = _anew(message.error)  # it may be remembered: without what it was raised by
-                remember_s = message.remember_s
-                effects = admission.failed(message.id, error, now, remember_s=remember_s)
-                self._forget(message.id)
-                self._carry_out(effects)
-            case SessionEnding():
+                self._start_failed(message, now)
+            case SessionEnding() if message.id in self._refs:
                 effects = admission.ended(message.id, message.reason, message.error, now)
                 self._forget(message.id)
                 self._carry_out(effects)
+            case SessionEnding():
+                pass  # it was stopped from here, or by the registry before this one
             case LeaseRenewed():
                 admission.leases.renew(message.token, now=now)
             case LeaseReleased():
@@ -219,9 +251,31 @@ class Registry(Actor):
         self._seekers[ticket] = _Seeker(reply, use)
         return ticket
 
+    def _start_failed(self, failed: SessionFailed, now: float) -> None:
+        session_id = failed.id
+        if not self.admission.has_begun(session_id):
+            return  # a start of the registry before this one
+        effects = self.admission.failed(
+            session_id,
+            _anew(failed.error),  # it may be remembered: without what it was raised by
+            now,
+            remember_s=failed.remember_s,
+            reason=failed.reason,
+            keep=failed.keep,
+        )
+        if self.admission.has(session_id):
+            self._leave(session_id)
+        else:
+            self._forget(session_id)
+        self._carry_out(effects)
+
     def _session_ended(self, end: ActorEnded, now: float) -> None:
         session_id = end.address.partition("/")[2]
-        if session_id in self._refs:
+        if session_id in self._leaving:
+            self._leaving.discard(session_id)
+            if session_id in self._delayed:
+                self._start_session(session_id, self._delayed.pop(session_id))
+        elif session_id in self._refs:
             effects = self.admission.ended(session_id, "crashed", self.crash_error(), now)
             self._forget(session_id)
             self._carry_out(effects)
@@ -241,6 +295,8 @@ class Registry(Actor):
                 self._start_session(session_id, opening)
             case Stop(session_id):
                 self._stop_session(session_id)
+            case Park(session_id):
+                self._park_session(session_id)
             case Grant():
                 self._grant(effect)
             case Refuse(ticket, why):
@@ -252,12 +308,16 @@ class Registry(Actor):
                 assert_never(effect)
 
     def _start_session(self, session_id: str, opening: Any) -> None:
+        self._here.add(session_id)
+        if session_id in self._leaving:
+            self._delayed[session_id] = opening
+            return
         try:
             self._refs[session_id] = self.start_session(session_id, opening)
         except SpawnError:
             # The sessions' supervisor is stopping; who waits is answered, as for any other failure.
-            self.session_gone(session_id)
-            self.ref.signal(SessionFailed(id=session_id, error=self.crash_error()))
+            failed = SessionFailed(id=session_id, error=self.crash_error(), keep=True)
+            self.ref.signal(failed)
 
     def _grant(self, grant: Grant) -> None:
         seeker = self._seekers.pop(grant.ticket)
@@ -274,10 +334,26 @@ class Registry(Actor):
         ref = self._refs.get(session_id)
         if ref is not None:
             self.sessions.stop_soon(ref)
+        self._delayed.pop(session_id, None)
         self._forget(session_id)
 
-    def _forget(self, session_id: str) -> None:
+    def _park_session(self, session_id: str) -> None:
+        ref = self._refs.get(session_id)
+        if ref is not None:
+            self.sessions.stop_soon(ref)
+        self._leave(session_id)
+
+    def _leave(self, session_id: str) -> None:
+        """The actor of a start that has come to nothing is on its way out; its id is not."""
         if self._refs.pop(session_id, None) is not None:
+            self._leaving.add(session_id)
+        self._delayed.pop(session_id, None)
+        self.session_parked(session_id)
+
+    def _forget(self, session_id: str) -> None:
+        self._refs.pop(session_id, None)
+        if session_id in self._here:
+            self._here.discard(session_id)
             self.session_gone(session_id)
 
 

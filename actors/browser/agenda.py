@@ -1,14 +1,15 @@
 """What a session does next: one thing at a time, the most urgent first.
 
 Laws of this file: it awaits nothing and knows no page. A page is used by one step at a time;
-recovering comes before operations, operations in order of arrival before a refresh; nothing is
-begun while the login that opens the session runs.
+recovering comes before operations, operations in order of arrival before a refresh, and saving
+last; nothing is begun while the login, or the restoring, that opens the session runs.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from enum import Enum
+from typing import Literal
 
 import msgspec
 
@@ -28,9 +29,11 @@ class Step(Enum):
     """One use of the page; the value names its job."""
 
     LOG_IN = "login"
+    RESTORE = "restore"
     RECOVER = "recover"
     OPERATE = "operation"
     REFRESH = "refresh"
+    SAVE = "save"
 
 
 class Call:
@@ -44,14 +47,20 @@ class Call:
 
 
 class Agenda:
-    """The steps that are due, and the one that is running."""
+    """The steps that are due, and the one that is running.
 
-    def __init__(self) -> None:
-        self.opened = False  # the first login has succeeded
+    Args:
+        opening: the step that the session begins with.
+    """
+
+    def __init__(self, opening: Literal[Step.LOG_IN, Step.RESTORE] = Step.LOG_IN) -> None:
+        self.opening = opening
+        self.opened = False  # that has succeeded
         self.running: Step | None = None
         self.call: Call | None = None  # the one that is running
         self.recovery_due = False
         self.refresh_due = False
+        self.save_due = False
         self.calls: deque[Call] = deque()
 
     def next_step(self) -> Step | None:
@@ -77,7 +86,7 @@ class Agenda:
 
     def _most_urgent(self) -> Step | None:
         if not self.opened:
-            return Step.LOG_IN
+            return self.opening
         if self.recovery_due:
             self.recovery_due = False
             return Step.RECOVER
@@ -87,4 +96,7 @@ class Agenda:
         if self.refresh_due:
             self.refresh_due = False
             return Step.REFRESH
+        if self.save_due:
+            self.save_due = False
+            return Step.SAVE
         return None

@@ -73,6 +73,12 @@ class SessionClosed(BrowserSessionError):
     error = "Session closed"
 
 
+class NotWritten(BrowserSessionError):
+    """It is done, but not on record yet: after a crash of the server it might be undone."""
+
+    error = "The store is not available"
+
+
 class CloseFailed(BrowserSessionError):
     """The session cannot be ended: its Chromium does not even go when it is killed."""
 

@@ -23,6 +23,7 @@ from actors.browser.chromium import ChromiumOptions, find_executable, sweep_left
 from actors.browser.chromium_actor import ChromiumActor, OpenContexts
 from actors.browser.driver import connect
 from actors.browser.journal import BrowserJournal
+from actors.browser.keeper import Keeper
 from actors.browser.leftovers import directory_prefix
 from actors.browser.memory import ChromiumMemory, MemoryGauge
 from actors.browser.messages import ListSessions, SessionList
@@ -32,6 +33,7 @@ from actors.browser.pool_messages import AskPoolStatistics, PoolStatistics
 from actors.browser.portals.catalogue import make_portal
 from actors.browser.portals.portal import CaptchaSolver, Operation, operations_of
 from actors.browser.registry import BrowserRegistry
+from actors.browser.saved import Vault
 from actors.browser.settings import BrowserSettings
 from actors.browser.statistics import BrowserStatistics, by_status
 from actors.browser.work import Equipment
@@ -48,6 +50,7 @@ from engine import (
 from engine.durable import Log
 from engine.meter import Meter
 from engine.registry import AskRegistryStatistics
+from engine.seal import Sealer
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _PERMANENT: Final = ActorPolicy(restart=Restart.PERMANENT, inbox_capacity=4096)
@@ -113,6 +116,7 @@ async def open_browser_sessions(
     *,
     clock: Clock,
     data_dir: Path,
+    sealer: Sealer,
     drain_s: float = 10.0,
     log: Log | None = None,
 ) -> AsyncIterator[BrowserSessions]:
@@ -120,11 +124,13 @@ async def open_browser_sessions(
 
     First removes what a killed server left: its Chromium processes and their directories. At the
     end running operations get `drain_s`, then everything is stopped; no process and no directory
-    is left.
+    is left. With `settings.persist` and a log the sessions themselves stay: sealed, until they are
+    restored under the next server.
 
     Args:
         data_dir: this server's own; debug bundles go there, and its name marks the Chromiums, so
             that the next server with it finds what this one left when it was killed.
+        sealer: for what is written down of sessions.
         log: where what happens to sessions is kept; None keeps nothing of it.
 
     Raises:
@@ -156,6 +162,8 @@ async def open_browser_sessions(
                 http, base_url=settings.captcha_url, api_key=api_key, account=captchas
             )
 
+        vault = Vault(sealer)
+        journal = None if log is None else _spawn_journal(last, log, settings, vault)
         equipment = Equipment(
             settings=settings,
             portal=portal,
@@ -164,7 +172,9 @@ async def open_browser_sessions(
             pool=pool,
             contexts=contexts,
             bundles=bundles,
-            journal=None if log is None else _spawn_journal(last, log, clock),
+            vault=vault,
+            journal=journal,
+            keeper=_keeper(settings, journal, log, vault),
         )
         async with open_supervisor(
             "browser sessions",
@@ -195,10 +205,27 @@ def run_id_of(data_dir: Path) -> str:
     return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
 
 
-def _spawn_journal(supervisor: Supervisor, log: Log, clock: Clock) -> ActorRef:
+def _spawn_journal(
+    supervisor: Supervisor, log: Log, settings: BrowserSettings, vault: Vault
+) -> ActorRef:
     return supervisor.spawn(
-        lambda: BrowserJournal(log, clock), "journal/browser", policy=_PERMANENT
+        lambda: BrowserJournal(
+            log,
+            supervisor.clock,
+            vault=vault if settings.persist else None,
+            forget=settings.restore == "off",
+        ),
+        "journal/browser",
+        policy=_PERMANENT,
     )
+
+
+def _keeper(
+    settings: BrowserSettings, journal: ActorRef | None, log: Log | None, vault: Vault
+) -> Keeper | None:
+    if journal is None or log is None or not settings.persist:
+        return None
+    return Keeper(journal=journal, store=log.store, vault=vault)
 
 
 def _spawn_pool(

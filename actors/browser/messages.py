@@ -12,8 +12,8 @@ import msgspec
 
 from actors.browser.portals.portal import Credentials
 
-Status = Literal["starting", "live", "in_use", "refreshing", "recovering"]
-EndReason = Literal["idle_timeout", "evicted", "closed", "login_lost", "crashed"]
+Status = Literal["starting", "live", "in_use", "refreshing", "recovering", "waiting"]
+EndReason = Literal["idle_timeout", "evicted", "closed", "login_lost", "crashed", "parked"]
 
 
 class GetSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -73,14 +73,22 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The sessions, oldest first, and how many there may be."""
+    """The sessions, oldest first, and how many may be active.
+
+    One that is `waiting` was live under an earlier server, and is restored when it is asked for.
+    """
 
     sessions: tuple[SessionView, ...]
     capacity: int
 
+    @property
+    def active(self) -> int:
+        """How many have a place."""
+        return sum(session.status != "waiting" for session in self.sessions)
+
 
 class CloseSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask for a session's end; answered with None once nobody can use it any more.
+    """Ask for a session's end; answered once nobody can use it any more, and that is durable.
 
     What runs in it ends with `SessionClosed`. An id that is not there answers `SessionNotFound`.
     """

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from datetime import datetime, timedelta
+from collections import deque
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +16,15 @@ from actors.browser.errors import (
     SessionClosed,
     SessionNotFound,
 )
-from actors.browser.journal import CLOSED
+from actors.browser.journal import (
+    CLOSED,
+    PARKED,
+    AskKept,
+    KeptSession,
+    KeptSessions,
+    Settle,
+    Used,
+)
 from actors.browser.messages import (
     CloseSession,
     GetSession,
@@ -32,13 +39,16 @@ from actors.browser.portals.portal import Credentials
 from actors.browser.report import SessionReport
 from actors.browser.session import BrowserSession
 from actors.browser.work import Equipment, again
-from engine import ActorRef, Clock, DomainError, Supervisor
+from engine import DEFERRED, ActorRef, Clock, DomainError, Supervisor
 from engine.admission import AdmissionSettings, Entry, Grant, Refuse, Why
-from engine.registry import Registry
+from engine.registry import Registry, SessionFailed, SessionStarted
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_BITS: Final = 128
 _ID_DIGITS: Final = len(str(2**_ID_BITS))
 _LEASE_MARGIN_S: Final = 60.0
+_STOCK_TIMEOUT_S: Final = 25.0
+_AT_ONCE: Final = 10  # of those that are restored unasked: each loads a page
 
 
 def admission_settings(equipment: Equipment) -> AdmissionSettings:
@@ -60,6 +70,7 @@ class _Shown(msgspec.Struct, kw_only=True):
 
     username: str
     created_at: datetime
+    restored: bool = False
     status: Status = "starting"
     current_url: str = ""
     last_refresh: datetime | None = None
@@ -68,23 +79,35 @@ class _Shown(msgspec.Struct, kw_only=True):
 class BrowserRegistry(Registry):
     """Answers `GetSession`, `RunOperation`, `ListSessions` and `CloseSession`.
 
+    It begins with the sessions that an earlier one has left, each waiting to be asked for.
+
     Args:
         equipment: what all sessions share.
         sessions: the supervisor that they live in.
-        clock: wall time, ids and the secret that keys are made with.
+        clock: wall time and ids.
     """
 
     def __init__(self, equipment: Equipment, *, sessions: Supervisor, clock: Clock) -> None:
         super().__init__(admission_settings(equipment), sessions)
         self._equipment = equipment
         self._clock = clock
-        self._secret = clock.random_bits(256).to_bytes(32, "big")
         self._shown: dict[str, _Shown] = {}
+        self._unasked: deque[str] = deque()  # to be restored all the same
+        self._waking: set[str] = set()  # those that are
+
+    async def on_start(self) -> None:
+        if self._equipment.journal is not None:
+            kept = await self._equipment.journal.ask(AskKept(), timeout_s=_STOCK_TIMEOUT_S)
+            self._take_over(kept)
 
     def handle(self, message: Any) -> Any:
         match message:
             case GetSession(credentials=credentials):
                 return self.seek(self._key(credentials), credentials)
+            case SessionStarted() | SessionFailed():
+                super().handle(message)
+                self._waking.discard(message.id)
+                self._wake_more()
             case RunOperation():
                 return self._run(message)
             case ListSessions():
@@ -110,7 +133,10 @@ class BrowserRegistry(Registry):
 
     def _list(self) -> SessionList:
         now, wall = trio.current_time(), self._clock.now()
-        views = [self._view(entry, now, wall) for entry in self.admission.visible()]
+        entries = (*self.admission.visible(), *self.admission.waiting())
+        views = sorted(
+            (self._view(entry, now, wall) for entry in entries), key=lambda it: it.created_at
+        )
         return SessionList(sessions=tuple(views), capacity=self.admission.settings.capacity)
 
     def _view(self, entry: Entry, now: float, wall: datetime) -> SessionView:
@@ -124,14 +150,24 @@ class BrowserRegistry(Registry):
             last_used=max(shown.created_at, wall - timedelta(seconds=unused_s)),
             current_url=shown.current_url,
             in_use=in_use,
-            status="in_use" if in_use and shown.status == "live" else shown.status,
+            status=self._status(entry, shown, in_use=in_use),
             last_refresh=shown.last_refresh,
         )
 
-    def _close(self, session_id: str) -> None:
+    def _status(self, entry: Entry, shown: _Shown, *, in_use: bool) -> Status:
+        if not entry.placed:
+            return "waiting"
+        return "in_use" if in_use and shown.status == "live" else shown.status
+
+    def _close(self, session_id: str) -> Any:
         if not self.admission.has(session_id):
             raise SessionNotFound(reason=self.admission.reason(session_id))
         self.close_session(session_id, "closed")
+        if self._equipment.journal is None:
+            return None
+        # Else a crash of the server in this moment would bring it back.
+        self.defer().forward(self._equipment.journal, Settle(session_id=session_id))
+        return DEFERRED
 
     def _note(self, report: SessionReport) -> None:
         shown = self._shown.get(report.id)
@@ -141,12 +177,49 @@ class BrowserRegistry(Registry):
             shown.last_refresh = report.last_refresh
 
     def _key(self, credentials: Credentials) -> str:
-        """Return the key of reuse: user name *and* password, and not to be guessed from outside."""
-        texts = (credentials.username, credentials.password)
-        # A lone surrogate is no text, but must not end the registry either.
-        parts = [text.encode("utf-8", "surrogatepass") for text in texts]
-        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+        """Return the key of reuse: user name *and* password, and not to be guessed from outside.
+
+        A session that was saved under an older master key is found by that one's digest.
+        """
+        logins = self._equipment.vault.logins(credentials)
+        return next(filter(self.admission.has_key, logins), logins[0])
+
+    # -- what was there before -----------------------------------------------------------------
+
+    def _take_over(self, kept: KeptSessions) -> None:
+        for session_id, reason in kept.ended.items():
+            self.admission.note_end(session_id, reason)
+        wall = self._clock.now()
+        # The newest first, so that of two with one login the older one goes.
+        for each in reversed(kept.sessions):
+            self._take_over_one(each, wall)
+        self.look_around()  # some may have idled meanwhile
+        if self._equipment.settings.restore == "eager":
+            found = (each.session_id for each in reversed(kept.sessions))
+            self._unasked.extend(filter(self.admission.has, found))
+            self._wake_more()
+
+    def _take_over_one(self, kept: KeptSession, wall: datetime) -> None:
+        refreshed = kept.last_refresh_ms
+        self._shown[kept.session_id] = _Shown(
+            username=kept.username,
+            created_at=_moment(kept.created_at_ms),
+            restored=True,
+            status="waiting",
+            current_url=kept.url,
+            last_refresh=None if refreshed is None else _moment(refreshed),
+        )
+        # A wall clock that was set back makes nobody wait for the time it lost.
+        unused_s = max(0.0, (wall - _moment(kept.last_used_ms)).total_seconds())
+        if not self.adopt_session(kept.session_id, kept.login, unused_s=unused_s):
+            self.admission.note_end(kept.session_id, "closed")
+            self.session_gone(kept.session_id)
+
+    def _wake_more(self) -> None:
+        while self._unasked and len(self._waking) < _AT_ONCE:
+            session_id = self._unasked.popleft()
+            if self.wake_session(session_id):
+                self._waking.add(session_id)
 
     # -- what the family says of its sessions --------------------------------------------------
 
@@ -155,10 +228,14 @@ class BrowserRegistry(Registry):
         digits = self._clock.random_bits(_ID_BITS)
         return f"session_{seconds}_{digits:0{_ID_DIGITS}d}"
 
-    def start_session(self, session_id: str, opening: Credentials) -> ActorRef:
-        self._equipment.note(session_id, "session.created", username=opening.username)
-        self._shown[session_id] = _Shown(username=opening.username, created_at=self._clock.now())
-        registry = self.ref
+    def start_session(self, session_id: str, opening: Credentials | None) -> ActorRef:
+        shown = self._shown.get(session_id)
+        if shown is None:
+            assert opening is not None  # noqa: S101 - a new session is asked for by credentials
+            shown = _Shown(username=opening.username, created_at=self._clock.now())
+            self._shown[session_id] = shown
+            self._equipment.note(session_id, "session.created", username=opening.username)
+        registry, restored = self.ref, shown.restored
 
         def build() -> BrowserSession:
             return BrowserSession(
@@ -167,12 +244,16 @@ class BrowserRegistry(Registry):
                 equipment=self._equipment,
                 registry=registry,
                 clock=self._clock,
+                restored=restored,
+                parks=lambda: self.sessions.statistics().stopping,
             )
 
         return self.sessions.spawn(build, f"browser/{session_id}", watcher=registry)
 
     def granted(self, grant: Grant) -> SessionGranted:
         shown = self._shown[grant.id]
+        if self._equipment.journal is not None:
+            self._equipment.journal.signal(Used(session_id=grant.id))
         return SessionGranted(
             session_id=grant.id,
             is_new=grant.is_new,
@@ -202,5 +283,16 @@ class BrowserRegistry(Registry):
 
     def session_gone(self, session_id: str) -> None:
         if self._shown.pop(session_id, None) is not None:
+            self._waking.discard(session_id)
             reason = self.admission.reason(session_id) or "login_failed"
-            self._equipment.note(session_id, CLOSED, reason=reason)
+            if reason == "parked":
+                self._equipment.note(session_id, PARKED, reason="server_stopped")
+            else:
+                self._equipment.note(session_id, CLOSED, reason=reason)
+
+    def session_parked(self, session_id: str) -> None:
+        self._shown[session_id].status = "waiting"
+
+
+def _moment(at_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=at_ms)

@@ -14,9 +14,11 @@ from actors.browser.messages import Status
 STATUS: Final[Mapping[Step | None, Status]] = {
     None: "live",
     Step.LOG_IN: "starting",
+    Step.RESTORE: "recovering",
     Step.OPERATE: "in_use",
     Step.REFRESH: "refreshing",
     Step.RECOVER: "recovering",
+    Step.SAVE: "live",
 }
 
 WORK: Final[Mapping[Step, str]] = {
@@ -24,6 +26,8 @@ WORK: Final[Mapping[Step, str]] = {
     Step.OPERATE: "operation",
     Step.REFRESH: "refresh",
     Step.RECOVER: "recovery",
+    Step.RESTORE: "restore",
+    Step.SAVE: "save",
 }
 """What a step is called where its durations are shown."""
 

@@ -6,6 +6,7 @@ it. Its handlers never wait, so it can be closed, listed and asked whatever its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, assert_never
 
@@ -26,7 +27,7 @@ from actors.browser.page import BrowserGone
 from actors.browser.pool_messages import ContextLost
 from actors.browser.portals.portal import Credentials
 from actors.browser.report import STATUS, WORK, SessionReport
-from actors.browser.verdict import Verdict, verdict
+from actors.browser.verdict import Verdict, can_wait, verdict
 from actors.browser.work import Equipment, PageWork, again, told
 from engine import DEFERRED, Actor, ActorRef, Clock, JobEnded, StopReason
 from engine.meter import outcome_of
@@ -43,10 +44,17 @@ REFUSAL_REMEMBERED_S: Final = 60.0
 """How long a refused pair of credentials is not tried again, so that no account gets locked."""
 
 _RETRY_S: Final = 30.0
+_SAVE_INTERVAL_S: Final = 60.0
+_LAST_SAVE_S: Final = 2.0
+_OPENING: Final = frozenset({Step.LOG_IN, Step.RESTORE})
 _MOST_FAILURES: Final = 3
 
 
 class _RefreshDue(msgspec.Struct, frozen=True):
+    pass
+
+
+class _SaveDue(msgspec.Struct, frozen=True):
     pass
 
 
@@ -63,7 +71,9 @@ class BrowserSession(Actor):
 
     Args:
         session_id: its public id.
-        credentials: whose login it is.
+        credentials: whose login it is; may be None for one that is restored.
+        restored: it was live under an earlier server, and begins with what was saved of it.
+        parks: tells whether a stop means the server's, after which it is to be restored.
         equipment: what all sessions share.
         registry: who starts, leases and ends it.
         clock: wall time for what is shown.
@@ -72,18 +82,21 @@ class BrowserSession(Actor):
     def __init__(
         self,
         session_id: str,
-        credentials: Credentials,
+        credentials: Credentials | None,
         *,
         equipment: Equipment,
         registry: ActorRef,
         clock: Clock,
+        restored: bool = False,
+        parks: Callable[[], bool] = lambda: False,
     ) -> None:
         self._id = session_id
         self._credentials = credentials
         self._equipment = equipment
         self._registry = registry
         self._clock = clock
-        self._agenda = Agenda()
+        self._parks = parks
+        self._agenda = Agenda(Step.RESTORE if restored else Step.LOG_IN)
         self._ended: BrowserSessionError | None = None  # why, once it ends by itself
         self._last_refresh: datetime | None = None
         self._failures = 0  # to keep the login alive, in a row
@@ -113,6 +126,10 @@ class BrowserSession(Actor):
                 self._retry_is_set = False
                 self._agenda.refresh_due = True
                 self._go_on()
+            case _SaveDue():
+                self._agenda.save_due = True
+                self._save_later()
+                self._go_on()
             case _Finish():
                 self.stop()
             case _:
@@ -130,8 +147,8 @@ class BrowserSession(Actor):
             self._agenda.recovery_due = True
         self._measure(step, call, error)
         self._note_end(step, call, error)
-        if step is Step.LOG_IN:
-            self._login_ended(error)
+        if step is Step.LOG_IN or step is Step.RESTORE:
+            self._opening_ended(error)
         else:
             if call is not None:
                 self._settle(call, end.value if error is None else told(error))
@@ -140,11 +157,16 @@ class BrowserSession(Actor):
 
     async def on_stop(self, reason: StopReason) -> None:
         self._refuse_all(SessionClosed())
+        parked = reason == "stopped" and self._ended is None and self._parks()
+        if parked and self._agenda.opened:
+            with trio.move_on_after(_LAST_SAVE_S):
+                await self._work.save()
         self._work.give_back()
         if reason == "stopped":
             # News to the registry only when the server stops.
+            why: EndReason = "parked" if parked and self._work.kept else "closed"
             stopping = SessionClosed("the server is stopping")
-            self._registry.signal(SessionEnding(id=self._id, reason="closed", error=stopping))
+            self._registry.signal(SessionEnding(id=self._id, reason=why, error=stopping))
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -161,13 +183,19 @@ class BrowserSession(Actor):
         self._begun_at = trio.current_time()
         if call is not None:
             self._note("operation.started", name=call.message.call.name)
-        elif step is not Step.RECOVER:
+        elif step not in {Step.RECOVER, Step.SAVE}:
             self._note(f"{step.value}.started")
         if call is not None:
             self._registry.signal(LeaseRenewed(token=call.message.token))
             self.start_job(step.value, self._operate, call.message)
             return
-        jobs = {Step.LOG_IN: work.log_in, Step.RECOVER: work.recover, Step.REFRESH: work.refresh}
+        jobs = {
+            Step.LOG_IN: work.log_in,
+            Step.RESTORE: work.restore,
+            Step.RECOVER: work.recover,
+            Step.REFRESH: work.refresh,
+            Step.SAVE: work.save,
+        }
         self.start_job(step.value, jobs[step])
 
     async def _operate(self, message: Operate) -> OperationDone:
@@ -189,15 +217,23 @@ class BrowserSession(Actor):
             debug_bundle=await self._work.bundle("succeeded") if call.debug else None,
         )
 
-    def _login_ended(self, error: Exception | None) -> None:
+    def _opening_ended(self, error: Exception | None) -> None:
+        """The login, or the restoring, that the session begins with has ended."""
         if error is None:
             self._agenda.opened = True
             self._refreshed()
+            self._save_later()
             self._registry.signal(SessionStarted(id=self._id))
         elif not self.stopping:
             refused = isinstance(error, AuthenticationFailed)
-            remember_s = REFUSAL_REMEMBERED_S if refused else 0.0
-            failed = SessionFailed(id=self._id, error=told(error), remember_s=remember_s)
+            restored = self._agenda.opening is Step.RESTORE
+            failed = SessionFailed(
+                id=self._id,
+                error=told(error),
+                remember_s=REFUSAL_REMEMBERED_S if refused else 0.0,
+                reason="login_lost" if restored else None,
+                keep=restored and can_wait(error),
+            )
             self._registry.signal(failed)
             self.stop()
 
@@ -241,6 +277,10 @@ class BrowserSession(Actor):
         self._last_refresh = self._clock.now()
         self.set_timer("refresh", self._equipment.settings.refresh_interval_s, _RefreshDue())
 
+    def _save_later(self) -> None:
+        if self._equipment.keeper is not None:
+            self.set_timer("save", _SAVE_INTERVAL_S, _SaveDue())
+
     # -- what comes in between -----------------------------------------------------------------
 
     def _enqueue(self, message: Operate) -> Any:
@@ -264,7 +304,7 @@ class BrowserSession(Actor):
             self._work.lost = True
             self._note("browser.crashed")
             # A login and a recovery notice by themselves, and take another context.
-            if self._agenda.running not in {Step.LOG_IN, Step.RECOVER}:
+            if self._agenda.running not in {*_OPENING, Step.RECOVER}:
                 self._agenda.recovery_due = True
                 self._go_on()
 
@@ -321,11 +361,20 @@ class BrowserSession(Actor):
         if call is not None:
             name = call.message.call.name
             self._note("operation.finished", name=name, success=error is None, **failure)
+        elif step is Step.RESTORE:
+            self._note_restore("given up" if self.stopping else failure.get("error"))
         elif step is Step.RECOVER:
             if error is None:
                 self._note("session.recovered")
-        else:
+        elif step is not Step.SAVE:
             self._note(f"{step.value}.{'succeeded' if error is None else 'failed'}", **failure)
+
+    def _note_restore(self, failure: str | None) -> None:
+        if failure is None:
+            login = "renewed" if self._work.logins else "kept"
+            self._note("session.recovered", login=login)
+        else:
+            self._note("restore.failed", error=failure)
 
     def _report(self) -> None:
         self._registry.signal(

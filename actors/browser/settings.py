@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -29,3 +29,5 @@ class BrowserSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     portal_url: str | None = None
     captcha_url: str = "https://api.2captcha.com"
     sessions_per_process: Annotated[int, Meta(ge=1, le=1_000)] = 5
+    persist: bool = True
+    restore: Literal["lazy", "eager", "off"] = "lazy"

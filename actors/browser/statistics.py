@@ -19,7 +19,7 @@ class BrowserStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions by what they do, and what they live on.
 
     Attributes:
-        sessions: how many are listed, by status.
+        sessions: how many are listed, by status; those that wait to be restored too.
         work: `login`, `refresh`, `recovery`, and each operation as `operation/<name>`.
     """
 
@@ -29,6 +29,11 @@ class BrowserStatistics(msgspec.Struct, frozen=True, kw_only=True):
     captchas: CaptchaStatistics
     work: tuple[WorkStatistics, ...]
     supervisors: tuple[SupervisorStatistics, ...]
+
+    @property
+    def active(self) -> int:
+        """How many sessions have a place."""
+        return sum(count for status, count in self.sessions.items() if status != "waiting")
 
 
 def by_status(found: SessionList) -> Mapping[str, int]:

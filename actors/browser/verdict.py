@@ -33,7 +33,7 @@ class Verdict(Enum):
     CRASHED = "crashed"
 
 
-LaterStep: TypeAlias = Literal[Step.OPERATE, Step.REFRESH, Step.RECOVER]
+LaterStep: TypeAlias = Literal[Step.OPERATE, Step.REFRESH, Step.RECOVER, Step.SAVE]
 
 
 def verdict(step: LaterStep, error: Exception | None) -> Verdict:
@@ -45,8 +45,18 @@ def verdict(step: LaterStep, error: Exception | None) -> Verdict:
             return _of_refresh(error)
         case Step.RECOVER:
             return _of_recovery(error)
+        case Step.SAVE:
+            return Verdict.GO_ON  # what cannot be saved now is saved with what comes next
         case _:
             assert_never(step)
+
+
+def can_wait(error: Exception) -> bool:
+    """Tell whether a session whose restoring failed so may be restored at another time.
+
+    Its state is given up only for what another try would not mend, and could lock the account.
+    """
+    return not isinstance(error, AuthenticationFailed | LoginLost)
 
 
 def _of_operation(error: Exception | None) -> Verdict:

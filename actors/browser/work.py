@@ -1,4 +1,4 @@
-"""The work that a session does on its page: log in, operate, refresh, recover.
+"""The work that a session does on its page: log in, operate, refresh, recover, restore, save.
 
 Each is a job of the session's actor, run one at a time, with a deadline, and cancellable at any
 await. What it learns it keeps here; what it returns or raises is the session's to judge.
@@ -27,9 +27,11 @@ from actors.browser.errors import (
     PortalUnreachable,
 )
 from actors.browser.journal import Note
+from actors.browser.keeper import Keeper
 from actors.browser.page import BrowserGone, BrowserState, Context, Page, PageError
 from actors.browser.pool_messages import RegainContext, ReturnContext, TakeContext
 from actors.browser.portals.portal import CaptchaSolver, Credentials, Operation, Portal
+from actors.browser.saved import SavedSession, Vault
 from actors.browser.settings import BrowserSettings
 from engine import ActorRef, AskError, DeliveryError, DomainError
 from engine.meter import Meter
@@ -52,7 +54,9 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     pool: ActorRef
     contexts: OpenContexts
     bundles: DebugBundles
-    journal: ActorRef | None = None  # takes `Note`s; None where nobody keeps them
+    vault: Vault
+    journal: ActorRef | None = None  # takes `Note`s; None where nobody writes them down
+    keeper: Keeper | None = None  # None where sessions end with their server
     meter: Meter = msgspec.field(default_factory=Meter)
 
     def note(self, session_id: str, event: str, **data: Any) -> None:
@@ -79,24 +83,27 @@ class PageWork:
 
     Args:
         equipment: what all sessions share.
-        credentials: whose login this is.
+        credentials: whose login this is; None where they are saved with the session.
         owner: the session, which hears when its context is lost.
 
     Attributes:
         context_id: the context it has, if any.
         lost: the owner has heard that the connection to that context is gone.
+        kept: what is saved of the session survives its server.
+        logins: how often it has logged in.
     """
 
-    def __init__(self, equipment: Equipment, credentials: Credentials, owner: ActorRef) -> None:
+    def __init__(
+        self, equipment: Equipment, credentials: Credentials | None, owner: ActorRef
+    ) -> None:
         self._equipment = equipment
         self._credentials = credentials
-        session_id = owner.address.partition("/")[2]
-        self._captcha = _NotingSolver(
-            equipment.captcha(credentials.captcha_api_key),
-            lambda: equipment.note(session_id, "captcha.solved"),
-        )
+        self._session_id = owner.address.partition("/")[2]
         self._owner = owner
         self._saved: BrowserState | None = None
+        self._written: SavedSession | None = None  # what the store has
+        self.kept = False
+        self.logins = 0
         self.context_id: str | None = None
         self.lost = False
 
@@ -197,6 +204,33 @@ class PageWork:
             raise
         await self._save()
 
+    async def restore(self) -> None:
+        """Get back to where the session was under an earlier server, and check its login.
+
+        It is done without a login where the saved cookies still hold. Credentials that were given
+        go before the saved ones: they are the same login, perhaps with another captcha key.
+
+        Raises:
+            BrowserSessionError: why it cannot be done.
+        """
+        keeper = self._equipment.keeper
+        if keeper is None:
+            raise LoginLost("nothing of it has been saved")
+        try:
+            saved = await keeper.load(self._session_id)
+        except LoginLost:
+            if self._credentials is None:
+                raise
+        else:
+            self._saved, self._written = saved.state, saved
+            self._credentials = self._credentials or saved.credentials
+        self.kept = True
+        await self.recover()
+
+    async def save(self) -> None:
+        """Keep what has changed since the last time, if the page can be asked for it."""
+        await self._save()
+
     async def bundle(self, outcome: str) -> str | None:
         """Keep the page's journal, and its screenshot and HTML if it still gives them.
 
@@ -252,7 +286,14 @@ class PageWork:
         await self._save()
 
     async def _portal_login(self, context: Context) -> None:
-        await self._equipment.portal.login(context.page, self._credentials, self._captcha)
+        equipment, credentials = self._equipment, self._credentials
+        assert credentials is not None  # noqa: S101 - given, or loaded before anything else
+        captcha = _NotingSolver(
+            equipment.captcha(credentials.captcha_api_key),
+            lambda: equipment.note(self._session_id, "captcha.solved"),
+        )
+        await equipment.portal.login(context.page, credentials, captcha)
+        self.logins += 1
 
     async def _reopen(self) -> None:
         context = await self._regain()
@@ -283,10 +324,21 @@ class PageWork:
             await self._portal_login(context)
 
     async def _save(self) -> None:
-        """Keep cookies and storage for a relaunch; without them it logs in again."""
-        with suppress(PageError, trio.TooSlowError):
+        """Keep cookies and storage for a relaunch, and beyond the server; durable on return.
+
+        Without them it logs in again, so a page that does not give them is no failure.
+        """
+        try:
             with trio.fail_after(_SAVE_TIMEOUT_S):
                 self._saved = await self._context().save()
+        except (PageError, trio.TooSlowError):
+            return
+        keeper, credentials = self._equipment.keeper, self._credentials
+        if keeper is None or credentials is None:
+            return
+        saved = SavedSession(credentials=credentials, state=self._saved)
+        if saved != self._written and await keeper.keep(self._session_id, saved):
+            self._written, self.kept = saved, True
 
 
 async def _portrait(page: Page | None) -> tuple[str | None, bytes | None]:

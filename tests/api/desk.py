@@ -34,6 +34,7 @@ from engine.admission import Admission, AdmissionSettings
 from engine.clock import Clock
 from engine.durable import Log
 from engine.errors import AskTimeout
+from engine.seal import Sealer
 
 MADE_AT = datetime(2024, 1, 7, 12, 34, 56, 789_999, tzinfo=UTC)
 Behaviour = Callable[[Any], Awaitable[Any]]
@@ -193,7 +194,13 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    settings: BrowserSettings, *, clock: Clock, data_dir: Path, drain_s: float, log: Log
+    settings: BrowserSettings,
+    *,
+    clock: Clock,
+    data_dir: Path,
+    drain_s: float,
+    log: Log,
+    sealer: Sealer,
 ) -> AsyncIterator[Desk]:
     """Open a desk as `api.serve` does."""
     desk = Desk()

@@ -18,7 +18,9 @@ class Session:
         self.id = session_id
         self.begun = False  # its Start was seen
         self.ready = False  # its start has succeeded
-        self.live = False  # it was granted to somebody
+        self.live = False  # it was granted to somebody, or woken
+        self.kept = False  # it was live before this table was
+        self.woken = False  # it starts, and nobody has asked for that
         self.leases: dict[int, float] = {}  # token: when it lapses
         self.last_used = 0.0
         self.turn = 0  # of its last use: tells apart what happened at one time
@@ -32,6 +34,7 @@ class Ticket:
         self.number = number
         self.session = session
         self.use = use
+        self.unused_since = session.last_used  # until it came
         self.since = since  # of its wait for capacity; counts anew once its challenger is ready
 
     @property
@@ -70,7 +73,12 @@ class Books:
     @property
     def idle(self) -> list[Session]:
         """Live, and leased by nobody; least recently used first."""
-        return sorted((it for it in self.live if not it.leases), key=lambda it: it.turn)
+        idle = (it for it in self.live if not it.leases)
+        return sorted(idle, key=lambda it: (it.last_used, it.turn))
+
+    @property
+    def parked(self) -> list[Session]:
+        return [it for it in self.sessions.values() if it.kept and not it.begun and not it.waiting]
 
     @property
     def tokens(self) -> list[int]:
@@ -87,8 +95,12 @@ class Books:
         return ticket.number
 
     def use(self, session: Session) -> None:
+        session.last_used = self.now
+        self.rest(session)
+
+    def rest(self, session: Session) -> None:
         self._turns += 1
-        session.turn, session.last_used = self._turns, self.now
+        session.turn = self._turns
 
     def end(self, session: Session | None) -> None:
         """It is out of the table; those who wait for it stay until each is answered."""

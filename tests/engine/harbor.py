@@ -41,7 +41,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     start_s: float = 1.0
     outcome: str = "live"  # or "refused", "crash"
     remember_s: float = 0.0
-    clean_up_s: float = 0.0  # after each trip, however it ends
+    keep: bool = False  # what fails may be tried again
+    clean_up_s: float = 0.0  # after each trip, however it ends, and after a start that is cut off
 
 
 class Get(msgspec.Struct, frozen=True):
@@ -49,6 +50,24 @@ class Get(msgspec.Struct, frozen=True):
 
     key: str
     plan: Plan = Plan()
+
+
+class Adopt(msgspec.Struct, frozen=True):
+    """Ask for a boat of an earlier harbor to be taken over; answered with whether it was."""
+
+    id: str
+    key: str
+    unused_s: float = 0.0
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """Ask for a boat that waits to be started unasked; answered with whether it is."""
+
+    id: str
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """Ask for the boats of an earlier harbor that have no place now."""
 
 
 class Sail(msgspec.Struct, frozen=True):
@@ -148,9 +167,11 @@ class Boat(Actor):
 
     def _start_ended(self, end: JobEnded) -> None:
         if isinstance(end.error, NoBerth):
-            remember_s = self._plan.remember_s
+            plan = self._plan
             self._registry.signal(
-                SessionFailed(id=self._id, error=end.error, remember_s=remember_s)
+                SessionFailed(
+                    id=self._id, error=end.error, remember_s=plan.remember_s, keep=plan.keep
+                )
             )
             self.stop()
         elif end.error is not None:
@@ -160,7 +181,12 @@ class Boat(Actor):
             self._registry.signal(Bell())
 
     async def _start(self) -> None:
-        await trio.sleep(self._plan.start_s)
+        try:
+            await trio.sleep(self._plan.start_s)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self._plan.clean_up_s)
+            raise
         if self._plan.outcome == "refused":
             raise NoBerth("refused", "by the plan")
         if self._plan.outcome == "crash":
@@ -182,7 +208,7 @@ class Harbor(Registry):
         self._log = log
         log.registry = self
 
-    def handle(self, message: Any) -> Any:
+    def handle(self, message: Any) -> Any:  # noqa: PLR0911 - each answers in its own way
         match message:
             case Get(key, plan):
                 return self.seek(key, plan)
@@ -195,6 +221,8 @@ class Harbor(Registry):
                 return {it.id: leases.count(it.id) > 0 for it in self.admission.visible()}
             case Close(boat_id):
                 self.close_session(boat_id, "closed")
+            case Adopt() | Wake() | Parked():
+                return self._handle_parked(message)
             case Bell():
                 self._log.on_bell()
             case Break():
@@ -203,15 +231,26 @@ class Harbor(Registry):
                 return super().handle(message)
         return None
 
+    def _handle_parked(self, message: Adopt | Wake | Parked) -> Any:
+        match message:
+            case Adopt(boat_id, key, unused_s):
+                adopted = self.adopt_session(boat_id, key, unused_s=unused_s)
+                self.look_around()
+                return adopted
+            case Wake(boat_id):
+                return self.wake_session(boat_id)
+            case Parked():
+                return [entry.id for entry in self.admission.waiting()]
+
     def new_id(self) -> str:
         return f"{self.sessions.clock.random_bits(64):x}"
 
-    def start_session(self, session_id: str, opening: Plan) -> ActorRef:
-        registry = self.ref
+    def start_session(self, session_id: str, opening: Plan | None) -> ActorRef:
+        registry, plan = self.ref, opening or Plan()
         self._log.starts.append(session_id)
 
         def build() -> Boat:
-            boat = Boat(session_id, opening, registry)
+            boat = Boat(session_id, plan, registry)
             self._log.boats.append(weakref.ref(boat))
             return boat
 
@@ -237,6 +276,9 @@ class Harbor(Registry):
     def session_gone(self, session_id: str) -> None:
         self._log.gone.append(session_id)
 
+    def session_parked(self, session_id: str) -> None:
+        self._log.parked.append(session_id)
+
 
 class Log:
     """What a test sees of a harbor from inside, and where it reaches in."""
@@ -246,6 +288,7 @@ class Log:
     def __init__(self) -> None:
         self.starts: list[str] = []
         self.gone: list[str] = []
+        self.parked: list[str] = []
         self.boats: list[weakref.ref[Boat]] = []
         self.on_grant: Callable[[], object] = lambda: None  # just before a trip is forwarded
         self.on_bell: Callable[[], object] = lambda: None  # just after, before the boat runs

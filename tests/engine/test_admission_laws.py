@@ -79,6 +79,21 @@ def renew(ledger: Ledger, pick: int) -> None:
         ledger.renewed(token)
 
 
+def find_again(ledger: Ledger, pick: int) -> None:
+    """A session of before is found, in use until a while ago."""
+    ledger.park(_KEYS[pick % len(_KEYS)], unused_s=pick % 12 * 1.0)
+
+
+def wake(ledger: Ledger, pick: int) -> None:
+    for session in _picked(tuple(ledger.sessions.values()), pick):
+        ledger.wake(session.id)
+
+
+def fail_for_now(ledger: Ledger, pick: int) -> None:
+    for session in _picked([it for it in ledger.begun if not it.live], pick):
+        ledger.failed(session.id, remember_s=pick % 2 * 5.0, keep=True)
+
+
 def let_time_pass(ledger: Ledger, pick: int) -> None:
     ledger.now += (0.1, 0.7, 3.0)[pick % 3]
 
@@ -121,7 +136,7 @@ ORDINARY: tuple[Move, ...] = (
 # Each of these wears the table down: a program with all of them seldom gets far. So each program
 # leaves some of them out (Groce et al., Swarm Testing, ISSTA 2012).
 DISRUPTIVE: tuple[Move, ...] = (
-    *(leave, fail_start, end, close, renew),
+    *(leave, fail_start, fail_for_now, end, close, renew, find_again, wake),
     *(let_long_pass, tick_when_due, repeat_what_is_over),
 )
 _SWARM = st.sets(st.sampled_from(DISRUPTIVE)).map(
@@ -131,16 +146,23 @@ _SWARM = st.sets(st.sampled_from(DISRUPTIVE)).map(
 
 def settle(ledger: Ledger) -> None:
     """All leases end, all starts succeed, time passes: everybody is answered, nothing is left."""
+
+    def standing() -> tuple[int, ...]:
+        there = (ledger.waiting, ledger.starting, ledger.live, ledger.sessions)
+        return tuple(map(len, there))
+
     while ledger.waiting:
-        before = len(ledger.waiting), len(ledger.starting)
+        before = standing()
         for token in ledger.tokens:
             ledger.released(token)
         for session in ledger.starting:
             ledger.started(session.id)
         tick_when_due(ledger, 0)
-        assert (len(ledger.waiting), len(ledger.starting)) != before, "somebody waits for ever"
+        assert standing() != before, "somebody waits for ever"
     for session in ledger.begun:
         ledger.ended(session.id)
+    for session in ledger.parked:
+        ledger.close(session.id)
     assert ledger.admission.next_due() is None
     assert not ledger.admission.visible()
     assert not ledger.sessions  # and so, as the ledger compares them, no table holds anything

@@ -328,6 +328,7 @@ class Site:
         self.scripts_fail = False
         self.captcha_fails = False
         self.passwords: dict[str, str] = {}  # where they differ from harbor-<n>
+        self.captcha_keys: list[str] = []  # that captchas were solved with
         self.logins: Counter[str] = Counter()
         self.refreshes = 0
         self.begun: list[str] = []
@@ -346,10 +347,12 @@ class Site:
 
 
 class FakeCaptcha:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, api_key: str) -> None:
         self._site = site
+        self._api_key = api_key
 
     async def solve(self, *, site_key: str, page_url: str) -> str:
+        self._site.captcha_keys.append(self._api_key)
         await trio.sleep(1.0)
         if self._site.captcha_fails:
             raise CaptchaFailed("ERROR_ZERO_BALANCE")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors.browser.bundles import DebugBundles
 from actors.browser.chromium_actor import ChromiumActor, OpenContexts
+from actors.browser.journal import BrowserJournal, stream_of
+from actors.browser.keeper import Keeper
 from actors.browser.messages import (
     CloseSession,
     GetSession,
@@ -27,12 +31,17 @@ from actors.browser.pool import BrowserPool
 from actors.browser.pool_messages import AskPoolStatistics, PoolStatistics
 from actors.browser.portals.portal import Credentials, operations_of
 from actors.browser.registry import BrowserRegistry
+from actors.browser.saved import Vault
 from actors.browser.settings import BrowserSettings
 from actors.browser.work import Equipment
 from engine import ActorPolicy, ActorRef, Restart, SeededClock, Supervisor, open_supervisor
+from engine.durable import Log
+from engine.seal import MasterKey, Sealer
+from engine.store import MemoryDisk, MemoryStore, open_memory
 from tests.actors.browser.fakes import OPTIONS, FakeCaptcha, Machine, PaperPortal, Site, Task
 
 PATIENCE_S = 1e6
+KEY = MasterKey(b"k" * 32)
 _PERMANENT = ActorPolicy(restart=Restart.PERMANENT)
 
 
@@ -94,6 +103,8 @@ class House:
         registry: ActorRef,
         sessions: Supervisor,
         clock: SeededClock,
+        store: MemoryStore,
+        disk: MemoryDisk,
     ) -> None:
         self.machine = machine
         self.site = site
@@ -101,6 +112,8 @@ class House:
         self.registry = registry
         self.sessions = sessions
         self.clock = clock
+        self.store = store
+        self.disk = disk
         self.callers: list[Caller] = []
         self._nursery = nursery
 
@@ -186,6 +199,20 @@ class House:
         for chromium in self.machine.running.values():
             chromium.drop()
 
+    async def events(self, session_id: str) -> list[str]:
+        """The types of a session's events, oldest first."""
+        page = await self.store.read(stream_of(session_id), limit=1000)
+        return [event.type for event in page.events]
+
+    async def last_event(self, session_id: str) -> tuple[str, dict[str, Any]]:
+        page = await self.store.read(stream_of(session_id), limit=1000)
+        event = page.events[-1]
+        return event.type, msgspec.json.decode(event.body)["data"]
+
+    def killed(self) -> MemoryDisk:
+        """What a server that is killed in this moment leaves."""
+        return copy.deepcopy(self.disk)
+
     async def check_that_nothing_is_left(self) -> None:
         """Heal all, close what is there, and look for what has been forgotten."""
         self.machine.heal()
@@ -210,6 +237,10 @@ async def open_house(
     crashes: int = 0,
     session_crashes: int = 0,
     bundles: Path | None = None,
+    disk: MemoryDisk | None = None,
+    site: Site | None = None,
+    key: MasterKey = KEY,
+    more_keys: tuple[MasterKey, ...] = (),
     **changes: Any,
 ) -> AsyncIterator[House]:
     """Open the family for a test, and look for leaks when the test is done.
@@ -219,23 +250,44 @@ async def open_house(
         crashes: how often registry and pool are expected to crash.
         session_crashes: how often sessions are.
         bundles: where debug bundles go.
+        disk: what an earlier house has left; its sessions are found there.
+        site: the portal that goes on while houses come and go.
+        key, more_keys: of what is saved, the newest first.
         changes: settings.
     """
     settings = BrowserSettings(**changes)
-    machine, site, clock = Machine(), Site(), SeededClock(1)
+    disk = MemoryDisk() if disk is None else disk
+    # Another server makes other ids.
+    machine, site, clock = Machine(), site or Site(), SeededClock(1 + disk.epoch)
     contexts: OpenContexts = {}
-    async with trio.open_nursery() as nursery:
-        async with open_supervisor("browser", clock=clock) as outer:
+    vault = Vault(Sealer((key, *more_keys), clock))
+    async with trio.open_nursery() as nursery, open_memory(disk, clock=clock) as store:
+        log = Log(
+            store=store,
+            epoch=await store.begin_epoch(),
+            publish=lambda *_: None,
+            end=lambda *_: None,
+        )
+        async with (
+            open_supervisor("journal", clock=clock) as last,
+            open_supervisor("browser", parent=last) as outer,
+        ):
+            journal = _spawn_journal(last, log, settings, vault)
             pool = _spawn_pool(outer, settings, machine, contexts)
             portal = PaperPortal(site)
             equipment = Equipment(
                 settings=settings,
                 portal=portal,
                 operations=dict(operations_of(portal)),
-                captcha=lambda _: FakeCaptcha(site),
+                captcha=lambda key: FakeCaptcha(site, key),
                 pool=pool,
                 contexts=contexts,
                 bundles=DebugBundles(bundles or Path("/nowhere"), clock),
+                vault=vault,
+                journal=journal,
+                keeper=Keeper(journal=journal, store=store, vault=vault)
+                if settings.persist
+                else None,
             )
             async with open_supervisor(
                 "sessions", parent=outer, grace_s=drain_s, shutdown_timeout_s=drain_s + 8.0
@@ -253,6 +305,8 @@ async def open_house(
                     registry=registry,
                     sessions=inner,
                     clock=clock,
+                    store=store,
+                    disk=disk,
                 )
                 yield house
                 if leaves:
@@ -267,6 +321,21 @@ async def open_house(
     assert (statistics.actors, statistics.crashes) == (0, crashes)
     statistics = inner.statistics()
     assert (statistics.actors, statistics.crashes) == (0, session_crashes)
+
+
+def _spawn_journal(
+    supervisor: Supervisor, log: Log, settings: BrowserSettings, vault: Vault
+) -> ActorRef:
+    return supervisor.spawn(
+        lambda: BrowserJournal(
+            log,
+            supervisor.clock,
+            vault=vault if settings.persist else None,
+            forget=settings.restore == "off",
+        ),
+        "journal/browser",
+        policy=_PERMANENT,
+    )
 
 
 def _spawn_pool(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import trio
 from hypothesis import given, settings
@@ -16,11 +17,20 @@ from trio.testing import MockClock
 
 from actors.browser.errors import BrowserSessionError, SessionNotFound
 from engine import ActorStopped
-from tests.actors.browser.fakes import Task
+from tests.actors.browser.fakes import Site, Task
 from tests.actors.browser.house import House, open_house
 
 Step = tuple[str, int]
 CAPACITY = 3
+BOUNDS: dict[str, Any] = {
+    "capacity": CAPACITY,
+    "sessions_per_process": 2,
+    "capacity_wait_s": 5.0,
+    "login_timeout_s": 20.0,
+    "operation_timeout_s": 30.0,
+    "refresh_interval_s": 50.0,
+    "idle_timeout_s": 100.0,
+}
 
 steps = st.tuples(
     st.sampled_from(
@@ -114,17 +124,7 @@ def befall(house: House, what: str, number: int) -> None:
 
 
 async def run(program: Sequence[Step], *, drain_s: float, leaves: bool) -> None:
-    async with open_house(
-        drain_s=drain_s,
-        leaves=leaves,
-        capacity=CAPACITY,
-        sessions_per_process=2,
-        capacity_wait_s=5.0,
-        login_timeout_s=20.0,
-        operation_timeout_s=30.0,
-        refresh_interval_s=50.0,
-        idle_timeout_s=100.0,
-    ) as house:
+    async with open_house(drain_s=drain_s, leaves=leaves, **BOUNDS) as house:
         for step in program:
             await act(house, step)
             assert len(await house.list()) <= CAPACITY
@@ -136,6 +136,39 @@ async def run(program: Sequence[Step], *, drain_s: float, leaves: bool) -> None:
     known = BrowserSessionError if leaves else (BrowserSessionError, ActorStopped)
     for caller in house.callers:
         assert caller.error is None or isinstance(caller.error, known), caller.error
+
+
+async def run_kill_and_run(before: Sequence[Step], after: Sequence[Step]) -> None:
+    """Kill a server at any moment, and let another one go on: no session is lost or made twice."""
+    site = Site()
+    async with open_house(leaves=False, site=site, **BOUNDS) as house:
+        for step in before:
+            await act(house, step)
+        kept = {it.session_id for it in await house.list() if it.status != "starting"}
+        disk = house.killed()
+    site.heal()
+    async with open_house(disk=disk, site=site, **BOUNDS) as house:
+        waiting = {view.session_id for view in await house.list()}
+        assert {view.status for view in await house.list()} <= {"waiting"}
+        # What was about to be granted or closed in that very moment may be either.
+        assert not kept - waiting - {it for it in kept if await ended(house, it)}
+        for step in after:
+            await act(house, step)
+            assert sum(it.status != "waiting" for it in await house.list()) <= CAPACITY
+            ids = [view.session_id for view in await house.list()]
+            assert len(ids) == len(set(ids))
+    for caller in house.callers:
+        assert caller.error is None or isinstance(caller.error, BrowserSessionError)
+
+
+async def ended(house: House, session_id: str) -> bool:
+    return (await house.events(session_id))[-1:] == ["session.closed"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(before=st.lists(steps, max_size=20), after=st.lists(steps, max_size=20))
+def test_a_kill_at_any_moment_loses_no_session(before: list[Step], after: list[Step]):
+    trio.run(lambda: run_kill_and_run(before, after), clock=MockClock(autojump_threshold=0))
 
 
 @settings(max_examples=150, deadline=None)

@@ -311,7 +311,7 @@ async def test_after_a_close_the_same_credentials_get_a_session_of_another_id(au
 
 
 async def test_a_registry_that_crashes_ends_its_sessions_and_begins_anew(autojump_clock):
-    async with open_house(crashes=1) as house:
+    async with open_house(crashes=1, persist=False) as house:
         session_id = (await house.get()).session_id
         running = house.run_soon(Task(name="running", seconds=60.0), session_id)
         await house.begun("running")
