@@ -18,6 +18,8 @@ import httpx
 import trio
 
 from actors.browser.family import run_id_of
+from api.demo.process import open_demo_process
+from api.demo.run import DemoUrls
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60
@@ -63,7 +65,9 @@ class Mooring:
         answer = await self.http.get(f"{self.url}/sessions")
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["sessions"]
-        assert answer.json()["active_sessions"] == len(found)
+        waiting = [session["status"] for session in found].count("waiting")
+        assert answer.json()["active_sessions"] == len(found) - waiting
+        assert answer.json()["waiting_sessions"] == waiting
         return found
 
     async def status(self, session_id: str) -> str | None:
@@ -133,16 +137,27 @@ class Mooring:
                 text += part.decode()
         said = dict(line.rsplit(" on ", 1) for line in text.splitlines())
         self.url = said["listening"]
-        self.portal_url = said["demo portal"]
+        self.portal_url = said.get("demo portal", self.portal_url)
 
 
 @asynccontextmanager
-async def mooring(data_dir: Path, **settings: str | float) -> AsyncIterator[Mooring]:
-    """Start a server with `MOORING_BROWSER__*` settings; it has gone when the scope ends."""
+async def mooring(
+    data_dir: Path, *, demo: DemoUrls | None = None, **settings: str | float
+) -> AsyncIterator[Mooring]:
+    """Start a server with `MOORING_BROWSER__*` settings; it has gone when the scope ends.
+
+    Args:
+        demo: a demo of its own process, that outlives the server; None: the server starts one.
+    """
     environ = {key: value for key, value in os.environ.items() if not key.startswith("MOORING_")}
     environ |= {"MOORING_BIND": "127.0.0.1:0", "MOORING_DATA_DIR": str(data_dir)}
     environ |= {f"MOORING_BROWSER__{key.upper()}": str(value) for key, value in settings.items()}
-    command = [str(Path(sys.executable).parent / "mooring"), "serve", "--demo"]
+    command = [str(Path(sys.executable).parent / "mooring"), "serve"]
+    if demo is None:
+        command.append("--demo")
+    else:
+        environ["MOORING_BROWSER__PORTAL_URL"] = demo.portal_url
+        environ["MOORING_BROWSER__CAPTCHA_URL"] = demo.captcha_url
     async with (
         httpx.AsyncClient(trust_env=False, timeout=120) as http,
         trio.open_nursery() as nursery,
@@ -151,6 +166,7 @@ async def mooring(data_dir: Path, **settings: str | float) -> AsyncIterator[Moor
             command, stdout=PIPE, stderr=PIPE, env=environ, cwd=data_dir.parent
         )
         running = Mooring(process, http)
+        running.portal_url = "" if demo is None else demo.portal_url
         nursery.start_soon(running.read_errors)
         try:
             await running.wait_ready()
@@ -158,6 +174,13 @@ async def mooring(data_dir: Path, **settings: str | float) -> AsyncIterator[Moor
         finally:
             with trio.CancelScope(shield=True), contextlib.suppress(ProcessLookupError):
                 await _end(process)
+
+
+@asynccontextmanager
+async def demo_on_its_own() -> AsyncIterator[DemoUrls]:
+    """Run the demo portal and the demo captcha server beside whatever servers come and go."""
+    async with open_demo_process() as urls:
+        yield urls
 
 
 async def _end(process: trio.Process) -> None:

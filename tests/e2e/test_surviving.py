@@ -1,0 +1,107 @@
+"""Browser sessions outlive their server: killed or stopped, and started again on its directory."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import trio
+
+from tests.e2e.running import demo_on_its_own, mooring
+from tests.e2e.test_events import history
+
+
+async def test_a_killed_servers_sessions_answer_under_their_ids_without_a_second_login(
+    data_dir: Path,
+) -> None:
+    async with demo_on_its_own() as demo:
+        async with mooring(data_dir, demo=demo) as server:
+            ids = [await server.open_session(number) for number in (1, 2)]
+            await server.stop(signal.SIGKILL)
+        async with mooring(data_dir, demo=demo) as server:
+            before = await server.sessions()
+            assert [it["session_id"] for it in before] == ids
+            assert {it["status"] for it in before} == {"waiting"}
+            assert {it["current_url"] for it in before} == {f"{demo.portal_url}/containers"}
+            assert (await server.http.get(f"{server.url}/health")).json()["active_sessions"] == 0
+            booking = await server.get_booking(session_id=ids[0])
+            assert booking.status_code == 200, booking.text
+            assert booking.json()["booking_number"] == "RICFEM857500"
+            assert booking.json()["session_id"] == ids[0]
+            assert booking.json()["is_new_session"] is False
+            again = (await server.get_session(2)).json()
+            assert (again["session_id"], again["is_new"]) == (ids[1], False)
+            assert (await server.control())["logins"] == {"driver-1": 1, "driver-2": 1}
+            assert {it["status"] for it in await server.sessions()} == {"live"}
+
+
+async def test_cookies_that_hold_no_more_cost_one_login_with_the_saved_credentials(
+    data_dir: Path,
+) -> None:
+    async with demo_on_its_own() as demo:
+        async with mooring(data_dir, demo=demo) as server:
+            session_id = await server.open_session()
+            await server.stop(signal.SIGKILL)
+        async with mooring(data_dir, demo=demo) as server:
+            await server.control(logout_all=True)
+            booking = await server.get_booking(session_id=session_id)
+            assert booking.json()["booking_number"] == "RICFEM857500", booking.text
+            assert await server.logins() == 2
+
+
+async def test_a_clean_stop_keeps_sessions_for_the_next_start_on_one_line_of_events(
+    data_dir: Path,
+) -> None:
+    async with demo_on_its_own() as demo:
+        async with mooring(data_dir, demo=demo) as server:
+            session_id = await server.open_session()
+            assert await server.stop() == 0
+        async with mooring(data_dir, demo=demo, restore="eager") as server:
+            await server.wait_for_status(session_id, "live")
+            assert await server.logins() == 1
+            await server.delete(session_id)
+            events = await history(server, session_id)
+        told = ["session.created", "session.parked", "session.recovered", "session.closed"]
+        assert [event for event in events if event in told] == told
+
+
+async def test_restore_off_and_a_closed_session_leave_nothing_to_come_back(
+    data_dir: Path,
+) -> None:
+    async with demo_on_its_own() as demo:
+        async with mooring(data_dir, demo=demo) as server:
+            closed, waiting = await server.open_session(1), await server.open_session(2)
+            assert (await server.delete(closed)).status_code == 200
+            await server.stop(signal.SIGKILL)
+        async with mooring(data_dir, demo=demo, restore="off") as server:
+            assert await server.sessions() == []
+            gone = await server.get_booking(session_id=waiting)
+            assert (gone.status_code, gone.json()["reason"]) == (404, "closed")
+        async with mooring(data_dir, demo=demo) as server:
+            assert await server.sessions() == []
+
+
+async def test_without_persist_sessions_end_with_their_server(data_dir: Path) -> None:
+    async with demo_on_its_own() as demo:
+        async with mooring(data_dir, demo=demo, persist="false") as server:
+            session_id = await server.open_session()
+            await server.stop(signal.SIGKILL)
+        async with mooring(data_dir, demo=demo) as server:
+            assert await server.sessions() == []
+            assert (await server.get_booking(session_id=session_id)).status_code == 404
+            assert (await server.delete(session_id)).status_code == 404
+
+
+async def test_a_session_that_waits_can_be_deleted(data_dir: Path) -> None:
+    async with demo_on_its_own() as demo:
+        async with mooring(data_dir, demo=demo) as server:
+            session_id = await server.open_session()
+            await server.stop(signal.SIGKILL)
+        async with mooring(data_dir, demo=demo) as server:
+            assert (await server.delete(session_id)).status_code == 200
+            assert await server.sessions() == []
+            await server.stop(signal.SIGKILL)
+        async with mooring(data_dir, demo=demo) as server:
+            assert await server.sessions() == []
+            with trio.fail_after(30):
+                assert (await server.get_session()).json()["is_new"] is True
