@@ -48,6 +48,7 @@ from api.listen import bound_url, open_listeners
 from api.metrics import metrics_routes
 from api.partner.credentials import Reach
 from api.partner.house import PartnerHouse, open_partner, partner_routes
+from api.retention import open_retention
 from api.settings import SettingError, StartError, public_origin
 from api.signals import Stop
 from api.streams import Streams
@@ -212,6 +213,9 @@ async def _serve(plan: Plan, drain: Drain) -> None:
                 log=house.log,
                 sealer=house.sealer,
             )
+        )
+        await stack.enter_async_context(
+            open_retention(settings.retention_days, log=house.log, clock=clock)
         )
         watch = await stack.enter_async_context(
             open_watch(desk=desk, assistant=assistant, house=house, drain=drain)

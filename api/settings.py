@@ -79,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     operator_tokens: tuple[str, ...] = ()
     # Of the 15 s within which a stopping server has gone, what is left is for ending the browsers.
     drain_s: Annotated[float, Meta(ge=0, le=3600)] = 8.0
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     browser: BrowserSettings = BrowserSettings()
     assistant: AssistantSettings = AssistantSettings()

@@ -15,6 +15,7 @@ import trio
 
 from api.config import load
 from api.datadir import hold_data_dir
+from api.retention import erase_tenant, erase_user
 from api.settings import StartError
 from api.storage import DATABASE, open_store
 from engine.clock import SystemClock
@@ -42,7 +43,7 @@ _config = click.option(
 
 @click.group()
 def store() -> None:
-    """Check, export, import and move what the server keeps.
+    """Check, export, import, move and erase what the server keeps.
 
     With a database in a file, the server must not run meanwhile.
 
@@ -103,6 +104,24 @@ def copy(*, source: str, target: str) -> None:
     )
 
 
+@store.command()
+@_config
+@click.option("--user", metavar="BUSINESS/USER", help="Or USER, whatever the business.")
+@click.option("--tenant", metavar="ID", help="With all of its sessions, keys and webhooks.")
+def erase(*, file: Path | None, user: str | None, tenant: str | None) -> None:
+    """Erase a user's or a tenant's sessions, with their logs, for good.
+
+    USER alone also finds browser sessions that were opened under that name. What was erased, and
+    how much, is noted in the audit log, without a name. Exports and backups are left as they are.
+    """
+    if (user is None) == (tenant is None):
+        raise click.UsageError("name either --user or --tenant")
+    work = partial(_erase, user=user, tenant=tenant)
+    erased: dict[str, int] = _with_store(file, work)
+    found = ", ".join(f"{count} {kind}" for kind, count in sorted(erased.items()))
+    click.echo(f"erased: {found or 'nothing, there is none'}", err=True)
+
+
 def _with_store(
     file: Path | None, work: Callable[[Store], Awaitable[_T]], *, must_exist: bool = True
 ) -> _T:
@@ -157,6 +176,12 @@ def _only(error: BaseException) -> BaseException | None:
             return None
         error = error.exceptions[0]
     return error if isinstance(error, StoreError | StartError | OSError) else None
+
+
+async def _erase(opened: Store, *, user: str | None, tenant: str | None) -> dict[str, int]:
+    if user is not None:
+        return await erase_user(opened, SystemClock(), user)
+    return await erase_tenant(opened, SystemClock(), tenant or "")
 
 
 async def _check(opened: Store) -> CheckReport:

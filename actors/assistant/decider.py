@@ -19,6 +19,8 @@ from engine import Clock
 from engine.store import CatalogueRow, Claim, Event, milliseconds
 
 KIND: Final = "conversation"
+ENDED: Final = frozenset({"closed"})
+"""The catalogue's statuses of conversations that are over for good."""
 
 
 def stream_of(session_id: str) -> str:

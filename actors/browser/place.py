@@ -18,6 +18,8 @@ KIND: Final = "browser"
 CREATED: Final = "session.created"
 CLOSED: Final = "session.closed"
 PARKED: Final = "session.parked"
+ENDED: Final = frozenset({"closed"})
+"""The catalogue's statuses of sessions that are over for good."""
 _LOGIN: Final = "login"  # the tag
 
 RowStatus = Literal["active", "waiting", "closed"]
