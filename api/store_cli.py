@@ -25,6 +25,7 @@ from engine.store import (
     CopyProgress,
     Store,
     Transferred,
+    backup_sqlite,
     copy_store,
     is_postgres,
 )
@@ -45,7 +46,7 @@ _config = click.option(
 def store() -> None:
     """Check, export, import, move and erase what the server keeps.
 
-    With a database in a file, the server must not run meanwhile.
+    With a database in a file, the server must not run meanwhile, save for a backup.
 
     Exits with 0 when all is well, 2 when a setting is wrong, 1 when anything else is.
     """
@@ -85,6 +86,19 @@ def import_lines(*, file: Path | None, source: Path) -> None:
     """
     done: Transferred = _with_store(file, partial(_import, source=source), must_exist=False)
     click.echo(f"{done.streams} sessions, {done.events} events", err=True)
+
+
+@store.command()
+@_config
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+def backup(*, file: Path | None, target: Path) -> None:
+    """Copy the database to FILE, also while the server runs; the copy is checked.
+
+    To restore it, put it into an empty data directory as mooring.db, beside the master.key of its
+    server. For PostgreSQL use pg_dump.
+    """
+    report: CheckReport = _or_exit(partial(_backup, file, target))
+    click.echo(f"{report.streams} sessions, {report.events} events, sound", err=True)
 
 
 @store.command()
@@ -176,6 +190,16 @@ def _only(error: BaseException) -> BaseException | None:
             return None
         error = error.exceptions[0]
     return error if isinstance(error, StoreError | StartError | OSError) else None
+
+
+async def _backup(file: Path | None, target: Path) -> CheckReport:
+    settings = load(flags={}, environ=os.environ, file=file).settings
+    if settings.store is not None:
+        raise StartError("MOORING_STORE is PostgreSQL; use pg_dump")
+    database = Path(settings.data_dir) / DATABASE
+    if not database.exists():
+        raise StartError(f"there is no database at {database}")
+    return await backup_sqlite(database, target)
 
 
 async def _erase(opened: Store, *, user: str | None, tenant: str | None) -> dict[str, int]:

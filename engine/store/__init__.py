@@ -21,6 +21,7 @@ from engine.store._protocol import (
     Transferred,
 )
 from engine.store._rules import milliseconds
+from engine.store._sqlite_backup import backup_sqlite
 from engine.store.memory import Faults, MemoryStore, open_memory
 from engine.store.postgres import PostgresStore, open_postgres
 from engine.store.sqlite import SqliteStore, open_sqlite
@@ -52,6 +53,7 @@ __all__ = [
     "StoreStatistics",
     "Tally",
     "Transferred",
+    "backup_sqlite",
     "copy_store",
     "is_postgres",
     "milliseconds",
