@@ -292,8 +292,9 @@ async def test_a_reader_that_takes_nothing_for_too_long_is_cut(tmp_path: Path) -
         session_id = await talk.open_session()
         deaf = await _subscribe_raw(talk, session_id)
         async with talk.line(session_id) as line:
-            while talk.house.hub.statistics().subscribers > 1:
-                with trio.move_on_after(0.1):
+            # Whole requests: httpx leaves a generator behind when one is cancelled half-way.
+            with trio.fail_after(60):
+                while talk.house.hub.statistics().subscribers > 1:
                     await talk.post(session_id, "x" * 60_000)
                     await line.until("reply.completed")
         await deaf.aclose()
