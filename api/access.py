@@ -1,6 +1,7 @@
 """One log line for each request, and the id that names it in the log and in the answer.
 
 Laws of this file: the line has method, path, status and time, never the query, a header or a body.
+Of a path that holds a secret, a visitor's link, the secret is left out.
 It is written once, however the request ends.
 """
 
@@ -30,6 +31,7 @@ from engine.clock import Clock
 # What other servers log for a client that went before its answer.
 CLIENT_LEFT: Final = 499
 _LONGEST_PATH: Final = 256
+_VISITOR_PATHS: Final = "/s/"
 _REQUEST_ID: Final = "mooring.request_id"
 _FAILURE: Final = "mooring.failure"
 _SESSION_ID: Final = "mooring.session_id"
@@ -126,6 +128,14 @@ def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
         return None
 
 
+def _shown(path: str) -> str:
+    """Return a path as it may be written down: `/s/<token>/…` without the token."""
+    if path.startswith(_VISITOR_PATHS):
+        rest = path.removeprefix(_VISITOR_PATHS).partition("/")[2]
+        path = f"{_VISITOR_PATHS}…" + (f"/{rest}" if rest else "")
+    return path[:_LONGEST_PATH]
+
+
 class _Request:
     """One request on its way to its line."""
 
@@ -161,7 +171,7 @@ class _Request:
         failure = state(self._scope).get(_FAILURE)
         line = {
             "method": self.method,
-            "path": self._scope["path"][:_LONGEST_PATH],
+            "path": _shown(self._scope["path"]),
             "status": self.status,
             "ms": round(self.seconds * 1000, 1),
             "client": client,

@@ -89,6 +89,20 @@ async def test_tokens_and_cookies_are_not_in_the_log(written: io.StringIO) -> No
     assert "hunter" not in written.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("/s/SECRET", "/s/…"), ("/s/SECRET/start?x=1", "/s/…/start"), ("/s/SECRET/", "/s/…")],
+)
+async def test_a_visitors_link_is_not_in_the_log(
+    written: io.StringIO, path: str, shown: str
+) -> None:
+    async with opened() as door:
+        await door.client.get(path)
+        line = await line_after(written)
+    assert line["path"] == shown
+    assert "SECRET" not in written.getvalue()
+
+
 async def test_an_unexpected_error_is_one_line_with_its_traceback_and_no_locals(
     written: io.StringIO,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import trio
+from quart import Blueprint
 
 from actors.partner import PartnerSettings
 from actors.partner.tenants.passwords import Cost
@@ -96,6 +97,7 @@ async def partnering(
     proxies: tuple[Network, ...] = (),
     is_https: bool = False,
     cost: Cost = CHEAP,
+    extra: Callable[[PartnerHouse, Reach], Blueprint] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Counter]:
     """Serve the family on a free port, and stop when the scope ends."""
@@ -112,6 +114,8 @@ async def partnering(
         reach = Reach(policy=policy, is_https=is_https, trusted=proxies)
         for routes in partner_routes(partner, reach):
             app.register_blueprint(routes)
+        if extra is not None:
+            app.register_blueprint(extra(partner, reach))
         web = Web(AccessLog(app, clock, proxies), drain, drain_s=1.0)
         listener = open_listener(Address.at(0))
         port = listener.getsockname()[1]
