@@ -111,7 +111,7 @@ def copy(*, source: str, target: str) -> None:
     a password file than written here. FROM is left as it is. Stop its servers first: what they
     write later is not in the copy. Sealed secrets stay sealed: take the master key along.
     """
-    done: Transferred = _or_exit(partial(_copy, source, target))
+    done: Transferred = or_exit(partial(_copy, source, target))
     click.echo(
         f"{done.streams} sessions, {done.events} events, {done.aliases} aliases: the same in both",
         err=True,
@@ -147,10 +147,10 @@ def _with_store(
         async with _opened(where, must_exist=must_exist) as opened:
             return await work(opened)
 
-    return _or_exit(run)
+    return or_exit(run)
 
 
-def _or_exit(run: Callable[[], Awaitable[_T]]) -> _T:
+def or_exit(run: Callable[[], Awaitable[_T]]) -> _T:
     """Return what `run` returns; errors end the program."""
     try:
         return trio.run(run)
