@@ -97,7 +97,7 @@ def backup(*, file: Path | None, target: Path) -> None:
     To restore it, put it into an empty data directory as mooring.db, beside the master.key of its
     server. For PostgreSQL use pg_dump.
     """
-    report: CheckReport = _or_exit(partial(_backup, file, target))
+    report: CheckReport = or_exit(partial(_backup, file, target))
     click.echo(f"{report.streams} sessions, {report.events} events, sound", err=True)
 
 

@@ -8,7 +8,7 @@ comes to memory. Only what cannot be found out again is written down.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
@@ -208,8 +208,11 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
             match event:
                 case TenantCreated():
                     self.restart_idle_timer()
-                case KeyCreated() | KeyRevoked():
+                case KeyCreated():
                     self._index_keys()
+                case KeyRevoked(key_id=key_id):
+                    self._index_keys()
+                    self._last_used.pop(key_id, None)
                 case BooksClosed(books=books, last_used=last_used):
                     self._booked(books, last_used)
                 case LimitNoted(reached=reached):
@@ -361,11 +364,11 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
         elif self.state is not None and not self.stopping:
             self.submit_own(self._books_to_close())
 
-    def _booked(self, books: Books, last_used: Any) -> None:
+    def _booked(self, books: Books, last_used: Mapping[str, str]) -> None:
         self._ledger.closed(books)
-        for key_id, at in last_used.items():
-            if self._last_used.get(key_id) == at:
-                del self._last_used[key_id]
+        self._last_used = {
+            key_id: at for key_id, at in self._last_used.items() if at > last_used.get(key_id, "")
+        }
         if self._ledger.unbooked or self._last_used:
             self._plan_books()
         self._index_keys()

@@ -110,7 +110,7 @@ class LimitWasTold(_Command, frozen=True, kw_only=True):
 
 
 class CloseBooks(_Command, frozen=True, kw_only=True):
-    """Write down what was counted, and when keys were used last."""
+    """Write down what was counted, and when keys were used last that were since the last time."""
 
     books: Books
     last_used: Mapping[str, str]

@@ -143,10 +143,8 @@ def _decide(  # noqa: PLR0911, PLR0912 - one line a command
         case LimitWasTold(of_seq=of_seq):
             is_known = any(it.seq == of_seq for it in state.untold)
             return [LimitTold(seq=seq, at=at, of_seq=of_seq)] if is_known else []
-        case CloseBooks(books=books, last_used=last_used):
-            if books == state.books and not last_used:
-                return []
-            return [BooksClosed(seq=seq, at=at, books=books, last_used=last_used)]
+        case CloseBooks():
+            return _close_books(state, command, at)
         case _:
             assert_never(command)
 
@@ -222,6 +220,16 @@ def _note(state: Tenant, command: NoteLimit, at: str) -> Sequence[TenantEvent]:
         limit=command.limit,
     )
     return [LimitNoted(seq=seq, at=at, reached=reached)]
+
+
+def _close_books(state: Tenant, command: CloseBooks, at: str) -> Sequence[TenantEvent]:
+    """Write down all that books say, so that earlier ones may go."""
+    before = {key_id: it.last_used_at for key_id, it in state.keys.items() if it.last_used_at}
+    newer = {key_id: at for key_id, at in command.last_used.items() if key_id in state.keys}
+    last_used = before | newer
+    if command.books == state.books and last_used == before:
+        return []
+    return [BooksClosed(seq=state.seq + 1, at=at, books=command.books, last_used=last_used)]
 
 
 def check_name(field: str, name: str) -> None:
