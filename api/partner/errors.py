@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.partner import errors as partner
+from actors.partner.webhooks.errors import TooManyResends, TooManyWebhooks, WebhookDisabled
 
 PREFIX: Final = "/api/v1"
 # Pages have errors of their own; what they do not catch has the family's shape.
@@ -25,6 +26,9 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     partner.NotAllowed: 403,
     partner.EmailTaken: 409,
     partner.LimitReached: 429,
+    TooManyWebhooks: 409,
+    TooManyResends: 409,
+    WebhookDisabled: 409,
 }
 
 

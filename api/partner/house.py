@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 from quart import Blueprint
@@ -15,6 +15,7 @@ from actors.partner.tenants.family import Tenants, open_tenants
 from actors.partner.tenants.keyring import KeyRing
 from actors.partner.tenants.passwords import Cost, Passwords
 from actors.partner.tenants.records import QuotaReached
+from actors.partner.webhooks import Webhooks, open_webhooks
 from api.house import House
 from api.partner.accounts import account_routes
 from api.partner.credentials import Credentials, Reach
@@ -22,6 +23,7 @@ from api.partner.keys import key_routes
 from api.partner.limits import ClientLimits
 from api.partner.profile import profile_routes
 from api.partner.usage import usage_routes
+from api.partner.webhooks import quota_notification, webhook_routes
 from engine.clock import Clock
 
 
@@ -33,6 +35,7 @@ class PartnerHouse(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Accounts
     keyring: KeyRing
     access_tokens: AccessTokens
+    webhooks: Webhooks
     clock: Clock
 
     def credentials(self, reach: Reach) -> Credentials:
@@ -61,18 +64,32 @@ async def open_partner(
         drain_s: what the actors' jobs get at the end; the next start goes on with the rest.
     """
 
-    async def tell(tenant_id: str, reached: QuotaReached) -> None:
-        """Nobody wants to be told yet."""
+    async with AsyncExitStack() as stack:
+        webhooks = await stack.enter_async_context(
+            open_webhooks(
+                settings,
+                log=house.log,
+                waker=house.waker,
+                sealer=house.sealer,
+                clock=clock,
+                drain_s=drain_s,
+            )
+        )
 
-    async with open_tenants(
-        settings,
-        log=house.log,
-        waker=house.waker,
-        sealer=house.sealer,
-        clock=clock,
-        tell=tell,
-        drain_s=drain_s,
-    ) as tenants:
+        async def tell(tenant_id: str, reached: QuotaReached) -> None:
+            await webhooks.notify(quota_notification(tenant_id, reached))
+
+        tenants = await stack.enter_async_context(
+            open_tenants(
+                settings,
+                log=house.log,
+                waker=house.waker,
+                sealer=house.sealer,
+                clock=clock,
+                tell=tell,
+                drain_s=drain_s,
+            )
+        )
         passwords = Passwords(clock, cost=password_cost)
         yield PartnerHouse(
             settings=settings,
@@ -80,6 +97,7 @@ async def open_partner(
             accounts=Accounts(tenants, passwords=passwords, clock=clock),
             keyring=KeyRing(tenants, clock),
             access_tokens=AccessTokens(house.sealer.derive(PURPOSE)),
+            webhooks=webhooks,
             clock=clock,
         )
 
@@ -100,4 +118,5 @@ def partner_routes(partner: PartnerHouse, reach: Reach) -> Sequence[Blueprint]:
         key_routes(partner.tenants, keyring=partner.keyring, credentials=credentials),
         profile_routes(partner.tenants, credentials),
         usage_routes(partner.tenants, credentials),
+        webhook_routes(partner.webhooks, credentials=credentials, clock=clock),
     )

@@ -148,7 +148,7 @@ def test_a_failed_one_that_is_sent_again_may_be_delivered_after_all() -> None:
     assert recorded(again, TAKEN, START).status == "delivered"
 
 
-def test_a_delivered_one_that_is_sent_again_and_not_taken_stays_delivered() -> None:
+def test_delivered_stays_delivered_though_it_is_sent_again_and_not_taken() -> None:
     state = after(recorded(opened(), TAKEN, START), Resend(tenant_id="t1"), START)
     state = recorded(state, REFUSED, START)
     assert (state.status, state.next_at, len(state.attempts)) == ("delivered", None, 2)

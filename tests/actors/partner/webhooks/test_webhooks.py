@@ -54,7 +54,7 @@ async def test_an_endpoint_is_told_once_signed_with_its_secret(autojump_clock: J
         assert got.id == note.event_id
 
 
-async def test_handing_over_again_and_again_at_once_makes_one_delivery(
+async def test_one_delivery_for_each_endpoint_and_event_however_often_it_is_handed_over(
     autojump_clock: Jumping,
 ) -> None:
     async with world() as it:
@@ -90,7 +90,7 @@ async def test_each_endpoint_is_told_what_it_wants_and_only_its_own_tenants_news
 # -- tried again ------------------------------------------------------------------------------
 
 
-async def test_what_is_not_taken_is_tried_again_with_the_same_id_and_text_until_it_is(
+async def test_a_webhook_keeps_its_id_and_text_at_every_attempt_until_it_is_taken(
     autojump_clock: Jumping,
 ) -> None:
     answers = [REFUSED, Outcome(error="no answer in time"), REFUSED, TAKEN]
@@ -111,7 +111,7 @@ async def test_what_is_not_taken_is_tried_again_with_the_same_id_and_text_until_
         assert {one.delivery.status for one in listed} == {"delivered"}
 
 
-async def test_what_nobody_takes_is_given_up_after_a_day(autojump_clock: Jumping) -> None:
+async def test_a_webhook_is_given_up_after_a_day_and_not_before(autojump_clock: Jumping) -> None:
     async with world(Receiver(lambda _: REFUSED)) as it:
         created = await it.create()
         await it.notify()
@@ -239,7 +239,9 @@ async def test_a_retry_signs_with_the_secrets_of_its_own_time(autojump_clock: Ju
         assert verifies(new.secret, second)
 
 
-async def test_a_dump_of_the_store_holds_no_secret(autojump_clock: Jumping) -> None:
+async def test_webhook_secrets_are_sealed_so_that_a_dump_holds_none(
+    autojump_clock: Jumping,
+) -> None:
     async with world() as it:
         created = await it.create()
         rotated = await it.webhooks.rotate("t1", created.endpoint.id)
@@ -437,7 +439,7 @@ async def test_an_endpoint_whose_erasure_failed_is_gone_at_once_and_erased_later
 # -- under load -------------------------------------------------------------------------------
 
 
-async def test_a_hanging_endpoint_keeps_no_other_waiting(autojump_clock: Jumping) -> None:
+async def test_a_hanging_endpoint_holds_up_no_other(autojump_clock: Jumping) -> None:
     class Mixed(Receiver):
         async def __call__(self, outgoing):
             self.takes_s = 15 if "hangs" in outgoing.url else 0.1
