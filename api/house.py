@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from actors.partner.hosted import FINAL_TYPES
 from api.settings import Settings
 from api.storage import open_store
 from engine.clock import Clock
@@ -19,7 +20,7 @@ from engine.stream import StreamHub, StreamLimits
 from engine.waker import Waker, open_waker
 
 # After these a stream has nothing more to say.
-FINAL_EVENTS: Final = frozenset({"session.closed"})
+FINAL_EVENTS: Final = frozenset({"session.closed"}) | FINAL_TYPES
 
 
 class House(msgspec.Struct, frozen=True, kw_only=True):

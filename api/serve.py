@@ -200,6 +200,7 @@ async def _serve(plan: Plan, drain: Drain) -> None:
             open_partner(
                 settings.partner,
                 house=house,
+                public_url=plan.public_url,
                 clock=clock,
                 drain_s=_NOTICE_S,
             )
@@ -303,7 +304,7 @@ def _make_app(
     # Without a token whoever came through a proxy is refused, so there is nothing to believe.
     trusted = door.trusted_proxies if settings.operator_tokens else ()
     reach = Reach(policy=policy, is_https=is_https, trusted=trusted)
-    for routes in partner_routes(partner, reach):
+    for routes in partner_routes(partner, reach, streams):
         app.register_blueprint(routes)
     return AccessLog(app, clock, trusted, watch.counts)
 

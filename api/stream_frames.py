@@ -5,14 +5,17 @@ Laws of this file: pure. An event's body is what the log has, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from api.websocket import text_frame
 from engine.errors import BeyondNewest
 from engine.store import Event
+
+# What somebody may see of an event who may not see all of it.
+Show: TypeAlias = Callable[[Event], bytes]
 
 # How long an EventSource waits before it comes again.
 SSE_RETRY: Final = b"retry: 2000\n"
@@ -40,8 +43,10 @@ def answer(kind: str, frame_id: str | None, fields: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode({"type": kind, "id": frame_id, **fields})
 
 
-def text_frames(events: Sequence[Event]) -> bytes:
+def text_frames(events: Sequence[Event], show: Show | None = None) -> bytes:
     """Return events as websocket frames, one after the other."""
+    if show is not None:
+        return b"".join([text_frame(show(event)) for event in events])
     return b"".join([text_frame(event.body) for event in events])
 
 

@@ -21,6 +21,7 @@ from api.query import take_sequence
 from api.settings import StreamSettings
 from api.sse import EventStream
 from api.stream_client import Obey, StreamClient
+from api.stream_frames import Show
 from api.websocket import text_frame
 from engine.errors import BeyondNewest, StoreError, StreamEnded
 from engine.store import Store
@@ -52,11 +53,14 @@ class Streams:
         """Tell whether there is such a stream."""
         return await self._store.newest(stream) > 0
 
-    async def websocket(self, stream: str, obey: Obey | None = None) -> None:
+    async def websocket(
+        self, stream: str, obey: Obey | None = None, *, show: Show | None = None
+    ) -> None:
         """Serve the websocket in hand; it has been closed when this returns.
 
         Args:
             obey: what the client's frames are for.
+            show: returns what this client may see of an event, in place of the event's own body.
 
         Raises:
             FieldInvalid, TooManySubscribers, ServerStopping: before it was accepted.
@@ -69,14 +73,16 @@ class Streams:
             async with self._hub.subscribe(stream, after=after) as cursor:
                 socket.hear = client.hear
                 await socket.accept()
-                closing = await self._send_all(socket, cursor, client)
+                closing = await self._send_all(socket, cursor, client, show)
         except BeyondNewest as error:
             await socket.accept()
             await socket.send_frames(text_frame(frames.beyond(error)))
             closing = POLICY_VIOLATION, "after is beyond the newest event"
         await socket.close(*closing)
 
-    async def _send_all(self, socket: Socket, cursor: Cursor, client: StreamClient) -> _Closing:
+    async def _send_all(
+        self, socket: Socket, cursor: Cursor, client: StreamClient, show: Show | None
+    ) -> _Closing:
         """Send everything that there is and will be; returns how to close."""
         try:
             with self._drain.until_begun(), client.scope:
@@ -84,7 +90,7 @@ class Streams:
                 await socket.send_frames(text_frame(first))
                 while True:
                     events = await cursor.next_batch(limit=_BATCH)
-                    await socket.send_frames(frames.text_frames(events))
+                    await socket.send_frames(frames.text_frames(events, show))
         except StreamEnded as ended:
             return NORMAL, ended.reason
         except StoreError as error:
@@ -109,11 +115,15 @@ class Streams:
         if last is not None:
             after = last
             loaded = await self._store.load(stream)
-            if loaded.row is not None and loaded.row.status == "closed" and last >= loaded.seq:
+            if loaded.row is not None and self._is_over(loaded.row.status) and last >= loaded.seq:
                 return TrioResponse(status=204)  # keeps an EventSource from coming again
         body = EventStream(self._hub.subscribe(stream, after=after), self._drain)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return TrioResponse(body, headers=headers, content_type="text/event-stream")
+
+    def _is_over(self, status: str) -> bool:
+        """Tell whether a session of this status is never heard of again."""
+        return f"session.{status}" in self._hub.final
 
     def _start(self, query: Mapping[str, str]) -> int | None:
         if self._drain.phase == "draining":

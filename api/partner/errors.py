@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.partner import errors as partner
+from actors.partner.hosted import errors as hosted
 from actors.partner.webhooks.errors import TooManyResends, TooManyWebhooks, WebhookDisabled
 
 PREFIX: Final = "/api/v1"
@@ -29,6 +30,11 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     TooManyWebhooks: 409,
     TooManyResends: 409,
     WebhookDisabled: 409,
+    hosted.IllegalTransition: 409,
+    hosted.BoundElsewhere: 403,
+    hosted.HandOverUnusable: 410,
+    hosted.LimitOfVisit: 409,
+    hosted.AnswerInvalid: 400,
 }
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
 
 import msgspec
 from quart import Blueprint
 
+from actors.partner.hosted import HostedSessions, open_hosted
 from actors.partner.settings import PartnerSettings
 from actors.partner.tenants.access_token import PURPOSE, AccessTokens
 from actors.partner.tenants.accounts import Accounts
@@ -16,15 +19,23 @@ from actors.partner.tenants.keyring import KeyRing
 from actors.partner.tenants.passwords import Cost, Passwords
 from actors.partner.tenants.records import QuotaReached
 from actors.partner.webhooks import Webhooks, open_webhooks
+from api.hosted.routes import hosted_routes
+from api.hosted.show import Shown
 from api.house import House
+from api.pages import load_pages
 from api.partner.accounts import account_routes
 from api.partner.credentials import Credentials, Reach
+from api.partner.jwks import jwks_routes
 from api.partner.keys import key_routes
 from api.partner.limits import ClientLimits
 from api.partner.profile import profile_routes
+from api.partner.sessions import session_routes
 from api.partner.usage import usage_routes
 from api.partner.webhooks import quota_notification, webhook_routes
+from api.streams import Streams
 from engine.clock import Clock
+
+_AREAS: Final = tuple(Path(__file__).parents[1] / name for name in ("hosted",))
 
 
 class PartnerHouse(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +46,7 @@ class PartnerHouse(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Accounts
     keyring: KeyRing
     access_tokens: AccessTokens
+    hosted: HostedSessions
     webhooks: Webhooks
     clock: Clock
 
@@ -54,6 +66,7 @@ async def open_partner(
     settings: PartnerSettings,
     *,
     house: House,
+    public_url: str,
     clock: Clock,
     drain_s: float,
     password_cost: Cost | None = None,
@@ -61,6 +74,7 @@ async def open_partner(
     """Open the family for the length of a block.
 
     Args:
+        public_url: what the links of hosted sessions begin with.
         drain_s: what the actors' jobs get at the end; the next start goes on with the rest.
     """
 
@@ -90,6 +104,19 @@ async def open_partner(
                 drain_s=drain_s,
             )
         )
+        hosted = await stack.enter_async_context(
+            open_hosted(
+                settings,
+                log=house.log,
+                waker=house.waker,
+                sealer=house.sealer,
+                clock=clock,
+                tenants=tenants,
+                notify=webhooks.notify,
+                public_url=public_url,
+                drain_s=drain_s,
+            )
+        )
         passwords = Passwords(clock, cost=password_cost)
         yield PartnerHouse(
             settings=settings,
@@ -97,13 +124,15 @@ async def open_partner(
             accounts=Accounts(tenants, passwords=passwords, clock=clock),
             keyring=KeyRing(tenants, clock),
             access_tokens=AccessTokens(house.sealer.derive(PURPOSE)),
+            hosted=hosted,
             webhooks=webhooks,
             clock=clock,
         )
 
 
-def partner_routes(partner: PartnerHouse, reach: Reach) -> Sequence[Blueprint]:
-    """Return all routes of the family."""
+def partner_routes(partner: PartnerHouse, reach: Reach, streams: Streams) -> Sequence[Blueprint]:
+    """Return all routes of the family, its pages among them."""
+    pages = load_pages(*_AREAS)
     credentials = partner.credentials(reach)
     clock, per_minute = partner.clock, partner.settings.rate_limit_per_minute
     limits = ClientLimits(per_minute, trusted=reach.trusted, clock=clock)
@@ -119,4 +148,8 @@ def partner_routes(partner: PartnerHouse, reach: Reach) -> Sequence[Blueprint]:
         profile_routes(partner.tenants, credentials),
         usage_routes(partner.tenants, credentials),
         webhook_routes(partner.webhooks, credentials=credentials, clock=clock),
+        session_routes(partner.hosted, credentials, streams),
+        jwks_routes(partner.hosted.receipts.keys),
+        hosted_routes(partner.hosted, Shown(pages), streams, reach=reach, clock=clock),
+        pages.routes(),
     )

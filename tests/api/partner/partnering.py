@@ -23,7 +23,8 @@ from api.house import House, open_house
 from api.listen import open_listener
 from api.partner.credentials import Reach
 from api.partner.house import PartnerHouse, open_partner, partner_routes
-from api.settings import Network, Settings
+from api.settings import Network, Settings, StreamSettings
+from api.streams import Streams
 from api.web import Web
 from engine.clock import SystemClock
 from engine.seal import MasterKey, Sealer
@@ -103,26 +104,32 @@ async def partnering(
     """Serve the family on a free port, and stop when the scope ends."""
     clock, drain = SystemClock(), Drain()
     sealer = Sealer((MASTER,), clock)
+    listener = open_listener(Address.at(0))
+    port = listener.getsockname()[1]
+    base = f"http://127.0.0.1:{port}"
     async with (
         open_house(Settings(), data_dir=data_dir, sealer=sealer, clock=clock) as house,
         open_partner(
-            PartnerSettings(**settings), house=house, clock=clock, drain_s=0.2, password_cost=cost
+            PartnerSettings(**settings),
+            house=house,
+            public_url=base,
+            clock=clock,
+            drain_s=0.2,
+            password_cost=cost,
         ) as partner,
     ):
         policy = policy_for(tokens, origins)
         app = App(policy=policy, drain=drain, max_body_bytes=1024 * 1024)
         reach = Reach(policy=policy, is_https=is_https, trusted=proxies)
-        for routes in partner_routes(partner, reach):
+        streams = Streams(house.hub, house.store, drain, StreamSettings())
+        for routes in partner_routes(partner, reach, streams):
             app.register_blueprint(routes)
         if extra is not None:
             app.register_blueprint(extra(partner, reach))
         web = Web(AccessLog(app, clock, proxies), drain, drain_s=1.0)
-        listener = open_listener(Address.at(0))
-        port = listener.getsockname()[1]
         async with trio.open_nursery() as nursery:
             await nursery.start(web.run, [listener])
             drain.serve()
-            base = f"http://127.0.0.1:{port}"
             limits = httpx.Limits(max_connections=200)
             async with httpx.AsyncClient(
                 base_url=base, trust_env=False, timeout=20, limits=limits
