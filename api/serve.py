@@ -71,6 +71,7 @@ _FIRST_BROWSER_S: Final = 10.0
 _POLL_S: Final = 0.05
 _SWITCH_INTERVAL_S: Final = 20e-6
 _MAX_CONNECTIONS: Final = 20_000
+_DEMO_MEMORY: Final = "demo.json"
 # Of the files that a process may open, those that are no connections.
 _OTHER_FILES: Final = 256
 _log = structlog.get_logger("mooring.serve")
@@ -178,7 +179,7 @@ async def _serve(plan: Plan, drain: Drain) -> None:
     async with contextlib.AsyncExitStack() as stack:
         browser = plan.config.settings.browser
         if plan.demo:
-            demo = await stack.enter_async_context(open_demo_process())
+            demo = await stack.enter_async_context(open_demo_process(plan.data_dir / _DEMO_MEMORY))
             _say(f"demo portal on {demo.portal_url}")
             _say(f"demo captcha on {demo.captcha_url}")
             browser = _pointed_at(demo.portal_url, demo.captcha_url, plan.config)

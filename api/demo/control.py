@@ -34,7 +34,7 @@ def control_routes(site: Site) -> Blueprint:
             wanted = msgspec.json.decode(await request.get_data(), type=Change)
         except msgspec.DecodeError as error:
             return {"error": str(error)}, 400
-        site.apply(wanted)
+        await site.apply(wanted)
         return await state()
 
     return routes

@@ -103,12 +103,13 @@ def identity_routes(site: Site) -> Blueprint:
         account, wanted = redeemed
         answer = redirect(wanted)
         answer.delete_cookie(_STATE_COOKIE)
-        answer.set_cookie(SESSION_COOKIE, site.open_session(account), httponly=True, samesite="Lax")
+        cookie = await site.open_session(account)
+        answer.set_cookie(SESSION_COOKIE, cookie, httponly=True, samesite="Lax")
         return answer
 
     @routes.post("/Account/Logout")
     async def logout() -> ResponseTypes:
-        site.sessions.take(request.cookies.get(SESSION_COOKIE, ""))
+        await site.close_session()
         answer = redirect("/login")
         answer.delete_cookie(SESSION_COOKIE)
         return answer

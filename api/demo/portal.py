@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 
 from api.demo.control import CONTROL, control_routes
 from api.demo.identity import identity_routes
+from api.demo.memory import Memory
 from api.demo.rows import row_routes
 from api.demo.site import Site
 from engine.clock import Clock
@@ -19,16 +20,17 @@ from engine.clock import Clock
 _MAX_BODY_BYTES: Final = 64 * 1024
 
 
-def make_portal(captcha_url: str, clock: Clock) -> QuartTrio:
+def make_portal(captcha_url: str, clock: Clock, memory: Memory) -> QuartTrio:
     """Return the portal as an app.
 
     Args:
         captcha_url: base URL of the captcha server, for its pages and for its own checks.
         clock: where its secrets come from.
+        memory: what it knows from an earlier run.
     """
     app = QuartTrio(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
-    site = Site(clock, captcha_url.rstrip("/"))
+    site = Site(clock, captcha_url.rstrip("/"), memory)
     app.register_blueprint(identity_routes(site))
     app.register_blueprint(page_routes(site))
     app.register_blueprint(row_routes(site))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -19,17 +20,21 @@ _COMMAND: Final = (sys.executable, "-m", "api.demo")
 
 
 @asynccontextmanager
-async def open_demo_process() -> AsyncIterator[DemoUrls]:
+async def open_demo_process(remember: Path | None = None) -> AsyncIterator[DemoUrls]:
     """Serve the demo from a process of its own until the scope ends.
 
     In the server's own process every page of the portal would take its turn with the engine. The
     demo ends when the pipe to it closes, so it does not outlive a server that is killed.
 
+    Args:
+        remember: a file of its own that it goes on from; None begins anew.
+
     Raises:
         StartError: it did not start.
     """
+    arguments = () if remember is None else (str(remember),)
     process = await trio.lowlevel.open_process(
-        _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        (*_COMMAND, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         yield await _read_urls(process)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+import msgspec
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
@@ -16,11 +19,14 @@ from quart_trio import QuartTrio
 from api.address import parse_address
 from api.connection import HTTPConnection
 from api.demo.captcha import make_captcha
+from api.demo.memory import Memory
 from api.demo.portal import make_portal
-from api.listen import open_listener
+from api.listen import AddressUnavailable, open_listener
 from engine.clock import Clock
 
 _GRACE_S: Final = 0.5
+_FORMER_S: Final = 5.0
+_AGAIN_S: Final = 0.05
 
 
 class DemoUrls(NamedTuple):
@@ -37,6 +43,7 @@ async def open_demo(
     portal_bind: str = "127.0.0.1:0",
     captcha_bind: str = "127.0.0.1:0",
     solve_s: float = 1.0,
+    remember: Path | None = None,
 ) -> AsyncIterator[DemoUrls]:
     """Serve the demo portal and the demo captcha server until the scope ends, then stop at once.
 
@@ -48,19 +55,27 @@ async def open_demo(
         portal_bind: `host:port`, loopback only; port 0 takes a free one.
         captcha_bind: the same for the captcha server.
         solve_s: how long the captcha server takes over a captcha.
+        remember: a file; with the one of an earlier run both are where they were, if the ports are
+            free, and the portal knows who is logged in.
 
     Raises:
         AddressUnavailable: an address is taken; says which.
         ValueError: an address is not on loopback.
     """
+    memory = Memory(remember)
+    await memory.read()
     failure: Exception | None = None
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         try:
             captcha = make_captcha(clock, solve_s=solve_s)
-            captcha_url = await _start(nursery, captcha, captcha_bind, stop.wait)
-            portal = make_portal(captcha_url, clock)
-            portal_url = await _start(nursery, portal, portal_bind, stop.wait)
+            listener = await _listen(captcha_bind, memory.kept.captcha_port)
+            captcha_url = await _start(nursery, captcha, listener, stop.wait)
+            portal = make_portal(captcha_url, clock, memory)
+            listener = await _listen(portal_bind, memory.kept.portal_port)
+            portal_url = await _start(nursery, portal, listener, stop.wait)
+            ports = {"portal_port": _port(portal_url), "captcha_port": _port(captcha_url)}
+            await memory.keep(msgspec.structs.replace(memory.kept, **ports))
             yield DemoUrls(portal_url, captcha_url)
         except Exception as error:  # raised again below, outside of the nursery
             failure = error
@@ -71,17 +86,37 @@ async def open_demo(
         raise failure
 
 
-async def _start(
-    nursery: trio.Nursery, app: QuartTrio, bind: str, stopped: Callable[[], Awaitable[None]]
-) -> str:
-    """Start one server and return its URL once it listens."""
+async def _listen(bind: str, former_port: int) -> socket.socket:
+    """Listen where an earlier run did, or on any port when somebody else does by now."""
     address = parse_address(bind)
     if address is None or not address.is_loopback:
         raise ValueError(f"the demo listens on loopback only, not on {bind}")
+    if address.port == 0 and former_port != 0:
+        former = msgspec.structs.replace(address, port=former_port)
+        # The demo of a server that was killed is perhaps just ending.
+        with trio.move_on_after(_FORMER_S):
+            while True:
+                with suppress(AddressUnavailable):
+                    return open_listener(former)
+                await trio.sleep(_AGAIN_S)
+    return open_listener(address)
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+async def _start(
+    nursery: trio.Nursery,
+    app: QuartTrio,
+    listener: socket.socket,
+    stopped: Callable[[], Awaitable[None]],
+) -> str:
+    """Start one server and return its URL once it listens."""
     app.asgi_http_class = HTTPConnection
     config = Config()
     # Hypercorn takes the socket over and closes it.
-    config.bind = [f"fd://{open_listener(address).detach()}"]
+    config.bind = [f"fd://{listener.detach()}"]
     config.graceful_timeout = _GRACE_S
     config.accesslog = None
     config.errorlog = None

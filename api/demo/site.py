@@ -1,7 +1,8 @@
-"""What the demo portal knows while it runs: its logins, and how it has been told to behave."""
+"""What the demo portal knows: its logins, and how it has been told to behave."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Final
 
 import httpx
@@ -9,8 +10,9 @@ import msgspec
 import trio
 from quart import Response, render_template, request
 
-from api.demo.accounts import Account
+from api.demo.accounts import Account, account_of
 from api.demo.expiring import Expiring
+from api.demo.memory import Kept, KeptLogin, Memory
 from api.demo.widget import SECRET
 from engine.clock import Clock
 
@@ -39,18 +41,25 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Site:
-    """The portal's memory. Nothing in it outlives the process."""
+    """The portal's mind. Logins and their counts outlive the process as far as `memory` does.
 
-    def __init__(self, clock: Clock, captcha_url: str) -> None:
+    Args:
+        memory: has been read.
+    """
+
+    def __init__(self, clock: Clock, captcha_url: str, memory: Memory) -> None:
         self._clock = clock
+        self._memory = memory
         self.captcha_url = captcha_url
+        # By the digests of their cookies.
         self.sessions: Expiring[Session] = Expiring(ttl_s=SESSION_TTL_S)
         self.delay_s = 0.0
         self.fail = False
         self.captcha_broken = False
-        # Account -> successful logins since the start; accounts are anybody's to invent.
+        # Account -> successful logins since the first start; accounts are anybody's to invent.
         self.logins: Expiring[int] = Expiring(ttl_s=float("inf"))
         self._login_count = 0
+        self._recall(memory.kept)
         # Open while the app serves.
         self._http: httpx.AsyncClient | None = None
 
@@ -58,7 +67,7 @@ class Site:
         """Return a new unguessable word for a cookie, a code or a form."""
         return f"{self._clock.random_bits(_SECRET_BITS):064x}"
 
-    def apply(self, change: Change) -> None:
+    async def apply(self, change: Change) -> None:
         if change.delay_s is not None:
             self.delay_s = change.delay_s
         if change.fail is not None:
@@ -69,18 +78,25 @@ class Site:
             self.sessions.ttl_s = change.session_ttl_s
         if change.logout_all:
             self.sessions.clear()
+            await self._remember()
 
-    def open_session(self, account: Account) -> str:
+    async def open_session(self, account: Account) -> str:
         """Count the login and return the session's cookie."""
         self._login_count += 1
         self.logins.put(account.username, (self.logins.peek(account.username) or 0) + 1)
         cookie = self.secret()
-        self.sessions.put(cookie, Session(account, self._login_count))
+        self.sessions.put(_digest(cookie), Session(account, self._login_count))
+        await self._remember()
         return cookie
+
+    async def close_session(self) -> None:
+        """End the session of the request being handled."""
+        self.sessions.take(_digest(request.cookies.get(SESSION_COOKIE, "")))
+        await self._remember()
 
     def session(self) -> Session | None:
         """Return the session of the request being handled, and prolong it."""
-        return self.sessions.touch(request.cookies.get(SESSION_COOKIE, ""))
+        return self.sessions.touch(_digest(request.cookies.get(SESSION_COOKIE, "")))
 
     async def page(self, template: str, **values: object) -> Response:
         """Return an HTML page, as late as the portal has been told to be."""
@@ -92,6 +108,25 @@ class Site:
         """Return what a page asked for by XHR, as late as the portal has been told to be."""
         await trio.sleep(self.delay_s)
         return Response(msgspec.json.encode(body), content_type="application/json")
+
+    def _recall(self, kept: Kept) -> None:
+        for username, count in kept.logins.items():
+            self.logins.put(username, count)
+        for login in kept.sessions:
+            account = account_of(login.username)
+            if account is not None:
+                self.sessions.put(login.cookie, Session(account, login.number))
+                self._login_count = max(self._login_count, login.number)
+
+    async def _remember(self) -> None:
+        sessions = tuple(
+            KeptLogin(cookie, session.account.username, session.number)
+            for cookie, session in self.sessions.items()
+        )
+        kept = msgspec.structs.replace(
+            self._memory.kept, sessions=sessions, logins=dict(self.logins.items())
+        )
+        await self._memory.keep(kept)
 
     async def serve_with(self, http: httpx.AsyncClient | None) -> None:
         self._http = http
@@ -108,3 +143,7 @@ class Site:
             return answer.status_code == 200 and answer.json().get("success") is True
         except (httpx.HTTPError, trio.TooSlowError, ValueError):
             return False
+
+
+def _digest(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode()).hexdigest()

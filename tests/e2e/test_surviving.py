@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import trio
+import trio_websocket
 
-from tests.e2e.running import demo_on_its_own, mooring
+from tests.e2e.running import chromium_directories, demo_on_its_own, mooring
 from tests.e2e.test_events import history
 
 
@@ -105,3 +109,76 @@ async def test_a_session_that_waits_can_be_deleted(data_dir: Path) -> None:
             assert await server.sessions() == []
             with trio.fail_after(30):
                 assert (await server.get_session()).json()["is_new"] is True
+
+
+async def test_the_demo_that_a_server_starts_knows_its_visitors_after_a_kill(
+    data_dir: Path,
+) -> None:
+    """`make serve`, a login, `kill -9`, `make serve`: as a person tries it."""
+    async with mooring(data_dir) as server:
+        session_id = await server.open_session()
+        await server.stop(signal.SIGKILL)
+        where = server.portal_url
+    async with mooring(data_dir) as server:
+        assert server.portal_url == where
+        booking = await server.get_booking(session_id=session_id)
+        assert booking.json()["booking_number"] == "RICFEM857500", booking.text
+        assert await server.logins() == 1
+
+
+async def test_nothing_in_the_data_directory_gives_a_secret_away(data_dir: Path) -> None:
+    async with mooring(data_dir, restore="eager") as server:
+        ids = [await server.open_session(number) for number in (1, 2)]
+        await server.get_booking(session_id=ids[0], debug=True)
+        cookies = await cookies_in_chromium(data_dir)
+        assert len(cookies) >= 2
+        secrets = {b"harbor-1", b"harbor-2", b"demo-captcha-key", *cookies}
+        assert found_in(data_dir, secrets) == {}
+        await server.stop(signal.SIGKILL)
+        assert found_in(data_dir, secrets) == {}
+    async with mooring(data_dir, restore="eager") as server:
+        await server.wait_for_status(ids[1], "live")
+        # It is the same login: what has been looked for is what restored it.
+        assert await cookies_in_chromium(data_dir) >= cookies
+        await server.delete(ids[0])
+        assert await server.stop() == 0
+    assert found_in(data_dir, secrets) == {}
+
+
+def found_in(directory: Path, secrets: set[bytes]) -> dict[str, bytes]:
+    """Return the files that hold a secret, raw, in base64 or in hex."""
+    forms = {
+        form: secret
+        for secret in secrets
+        for form in (secret, base64.b64encode(secret).rstrip(b"="), secret.hex().encode())
+    }
+    files = [file for file in directory.rglob("*") if file.is_file()]
+    assert any(file.name == "mooring.db" for file in files)
+    texts = {str(file): file.read_bytes() for file in files}
+    return {
+        name: secret
+        for name, text in texts.items()
+        for form, secret in forms.items()
+        if form in text
+    }
+
+
+async def cookies_in_chromium(data_dir: Path) -> set[bytes]:
+    """Return the login cookies of all contexts, asked of Chromium by a connection of our own."""
+    found: set[bytes] = set()
+    for directory in chromium_directories(data_dir):
+        port, path = (directory / "profile" / "DevToolsActivePort").read_text().splitlines()
+        async with trio_websocket.open_websocket_url(f"ws://127.0.0.1:{port}{path}") as socket:
+            contexts = (await asked(socket, "Target.getBrowserContexts"))["browserContextIds"]
+            for context in contexts:
+                answer = await asked(socket, "Storage.getCookies", browserContextId=context)
+                found |= {each["value"].encode() for each in answer["cookies"]}
+    return found
+
+
+async def asked(socket: trio_websocket.WebSocketConnection, method: str, **params: str) -> Any:
+    await socket.send_message(json.dumps({"id": 1, "method": method, "params": params}))
+    while True:
+        message = json.loads(await socket.get_message())
+        if message.get("id") == 1:
+            return message["result"]

@@ -5,6 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from api.demo.containers import CONTAINERS
+from api.demo.memory import Memory
 from api.demo.portal import make_portal
 from engine.clock import SeededClock
 
@@ -130,7 +131,7 @@ async def test_control_refuses_what_is_not_json_or_comes_from_another_site(
 async def test_a_delay_slows_pages_and_neither_redirects_nor_control(
     autojump_clock: MockClock,
 ) -> None:
-    app = make_portal("http://127.0.0.1:9", SeededClock())
+    app = make_portal("http://127.0.0.1:9", SeededClock(), Memory(None))
     client = app.test_client()
     begin = trio.current_time()
     assert (await client.post("/__control", json={"delay_s": 3.0})).status_code == 200
