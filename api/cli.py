@@ -1,4 +1,4 @@
-"""The command line: `mooring serve`, `mooring drain`, `mooring partner` and `mooring store`."""
+"""The command line: `mooring serve`, and `drain`, `key`, `partner` and `store` for its keeper."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from actors.browser.family import open_browser_sessions
 from api.config import load
 from api.drain_cli import drain
+from api.key_cli import key
 from api.partner.cli import partner
 from api.serve import run
 from api.settings import StartError
@@ -25,6 +26,7 @@ def main() -> None:
 
 
 main.add_command(drain)
+main.add_command(key)
 main.add_command(partner)
 main.add_command(store)
 

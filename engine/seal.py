@@ -95,6 +95,11 @@ class MasterKey(msgspec.Struct, frozen=True):
         """What the key is called in what it has sealed; says nothing about the key."""
         return self.derive(b"id", _ID_BYTES).hex()
 
+    @property
+    def mark(self) -> bytes:
+        """What every text that it has sealed begins with."""
+        return _VERSION + bytes.fromhex(self.key_id)
+
     def derive(self, purpose: bytes, length: int = KEY_BYTES) -> bytes:
         """Return a key for one purpose."""
         return HKDF(SHA256(), length, salt=None, info=b"mooring " + purpose).derive(self.secret)
