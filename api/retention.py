@@ -14,7 +14,11 @@ from actors.assistant import decider as conversations
 from actors.assistant.erasing import conversations_of
 from actors.browser import place as browser
 from actors.browser.erasing import sessions_of
-from actors.partner.tenants import census as hosted
+from actors.partner.hosted import decider as hosted
+from actors.partner.hosted.states import ENDS
+from actors.partner.tenants import decider as tenants
+from actors.partner.webhooks import delivery_decider as delivery
+from actors.partner.webhooks import endpoint_decider as endpoint
 from engine.audit import AuditLog
 from engine.clock import Clock
 from engine.durable import Log
@@ -24,8 +28,15 @@ from engine.store import Store
 RULES: Final = (
     Ended(kind=conversations.KIND, statuses=conversations.ENDED),
     Ended(kind=browser.KIND, statuses=browser.ENDED),
-    Ended(kind=hosted.SESSION_KIND, statuses=hosted.ENDED, counted_by_month=True),
+    Ended(
+        kind=hosted.KIND,
+        statuses=frozenset(state.value for state in ENDS),
+        counted_by_month=True,
+    ),
 )
+# What is a tenant's, itself last: what a crash leaves is still found under its id. Rows of other
+# kinds have owners that are no tenants.
+TENANTS_KINDS: Final = (delivery.KIND, endpoint.KIND, hosted.KIND, tenants.KIND)
 
 
 @asynccontextmanager
@@ -54,7 +65,8 @@ async def erase_user(store: Store, clock: Clock, text: str) -> dict[str, int]:
 
 async def erase_tenant(store: Store, clock: Clock, tenant_id: str) -> dict[str, int]:
     """Erase a tenant and everything that is its own, and return how much of each kind that was."""
-    return await _erase(store, clock, owned_by(store, tenant_id), "tenant")
+    found = owned_by(store, tenant_id, kinds=TENANTS_KINDS)
+    return await _erase(store, clock, found, "tenant")
 
 
 async def _all_of_user(store: Store, user_id: str) -> AsyncGenerator[str, None]:

@@ -220,7 +220,13 @@ async def _serve(plan: Plan, drain: Drain) -> None:
             open_retention(settings.retention_days, log=house.log, clock=clock)
         )
         watch = await stack.enter_async_context(
-            open_watch(desk=desk, assistant=assistant, house=house, drain=drain)
+            open_watch(
+                desk=desk,
+                assistant=assistant,
+                house=house,
+                drain=drain,
+                activations=partner.activations,
+            )
         )
         app = _make_app(
             plan,

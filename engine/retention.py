@@ -147,7 +147,8 @@ class Retention:
                     async for entry in found:
                         if entry.row.created_at_ms > created_by_ms:
                             break  # nothing behind it can have ended earlier
-                        if entry.row.updated_at_ms <= ended_by_ms:
+                        # What is due has something left to do.
+                        if entry.row.updated_at_ms <= ended_by_ms and entry.row.due_at_ms is None:
                             yield entry.stream
 
 
@@ -162,9 +163,9 @@ async def rows(store: Store, query: ListQuery) -> AsyncGenerator[Listed, None]:
         query = replace(query, cursor=page.next_cursor)
 
 
-async def owned_by(store: Store, owner: str) -> AsyncGenerator[str, None]:
-    """Yield every stream of every kind whose row has this owner."""
-    for kind in sorted({each.kind for each in await store.tally()}):
+async def owned_by(store: Store, owner: str, *, kinds: Sequence[str]) -> AsyncGenerator[str, None]:
+    """Yield every stream of these kinds whose row has this owner, kind by kind."""
+    for kind in kinds:
         async with aclosing(rows(store, ListQuery(kind=kind, owner=owner, limit=_PAGE))) as found:
             async for entry in found:
                 yield entry.stream

@@ -1,4 +1,4 @@
-# What scripts/setup asks of the machine: a Python, a virtual environment, a Chromium, a PostgreSQL.
+# What scripts/setup and scripts/install ask of the machine: a Python, a virtual environment, a Chromium, a PostgreSQL.
 # Sourced, with the repository as the current directory.
 
 say() { echo "mooring: $*" >&2; }
@@ -20,11 +20,12 @@ find_python() {
     fail "${PYTHON:-python3} is no Python 3.11, 3.12 or 3.13; install one, or name it: make PYTHON=…"
 }
 
-# Make .venv with the interpreter $1; one that is there is kept when it is of that very version.
+# Make a virtual environment with the interpreter $1 in $2 (.venv); one that is there is kept when it
+# is of that very version.
 make_venv() {
-    local version='import sys; print(sys.version)'
-    if [ "$(.venv/bin/python -c "$version" 2>/dev/null)" = "$("$1" -c "$version")" ] &&
-        .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    local version='import sys; print(sys.version)' place="${2:-.venv}"
+    if [ "$("$place/bin/python" -c "$version" 2>/dev/null)" = "$("$1" -c "$version")" ] &&
+        "$place/bin/python" -m pip --version >/dev/null 2>&1; then
         return
     fi
     if ! "$1" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -33,9 +34,9 @@ make_venv() {
         package="$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
         install_package "$package" "python's venv module"
     fi
-    say "making .venv with $1"
-    rm -rf .venv
-    "$1" -m venv .venv
+    say "making $place with $1"
+    rm -rf "$place"
+    "$1" -m venv "$place"
 }
 
 find_chromium() {

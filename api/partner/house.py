@@ -33,6 +33,7 @@ from api.partner.sessions import session_routes
 from api.partner.usage import usage_routes
 from api.partner.webhooks import quota_notification, webhook_routes
 from api.streams import Streams
+from engine.activation import Activations
 from engine.clock import Clock
 
 _AREAS: Final = tuple(Path(__file__).parents[1] / name for name in ("hosted",))
@@ -49,6 +50,11 @@ class PartnerHouse(msgspec.Struct, frozen=True, kw_only=True):
     hosted: HostedSessions
     webhooks: Webhooks
     clock: Clock
+
+    @property
+    def activations(self) -> tuple[Activations, ...]:
+        """Every kind of the family's actors that come to memory and leave it, to be measured."""
+        return (self.tenants.actors, *self.hosted.activations, *self.webhooks.activations)
 
     def credentials(self, reach: Reach) -> Credentials:
         """Return who tells whose a request is."""

@@ -112,6 +112,7 @@ async def test_what_a_server_does_shows_in_its_metrics(tmp_path: Path) -> None:
     assert after['mooring_requests_total{method="POST",status="201"}'] == 2
     assert after["mooring_loop_delay_seconds_count"] >= 1
     assert after['mooring_actors{supervisor="conversation"}'] == 1
+    assert after['mooring_sessions{kind="tenant",state="in_memory"}'] == 0
     assert after["process_open_fds"] > 0
 
 

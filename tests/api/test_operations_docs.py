@@ -7,6 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
+from api.cli import main
+from api.config import known_settings
 from tests.api.harness import ROOT
 
 DOC = (ROOT / "docs/operations.md").read_text()
@@ -60,6 +64,28 @@ def documented() -> dict[str, set[str]]:
 
 def test_every_event_of_the_log_is_documented_with_its_levels_and_no_other_is() -> None:
     assert logged() == documented()
+
+
+def test_every_setting_and_command_that_is_named_exists() -> None:
+    known = {setting.variable for setting in known_settings()}
+    assert set(re.findall(r"MOORING_[A-Z_]*[A-Z]", DOC)) <= known
+    for name in re.findall(r"(?:bin/|`)mooring ([a-z]+)", DOC):
+        assert name in main.commands
+    store = main.commands["store"]
+    assert isinstance(store, click.Group)
+    for name in re.findall(r"mooring store ([a-z]+)", DOC):
+        assert name in store.commands
+
+
+def test_every_file_that_is_linked_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", DOC):
+        assert (ROOT / "docs" / target).exists(), target
+
+
+def test_every_heading_that_is_linked_is_there() -> None:
+    headings = re.findall(r"^## (.*)$", DOC, re.MULTILINE)
+    names = {heading.lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", DOC)) == names
 
 
 def makes_logger(value: ast.expr | None) -> bool:

@@ -144,10 +144,27 @@ async def test_a_tenant_is_erased_with_everything_that_is_its_own() -> None:
             ("hosted/2", "t1"),
             ("hosted/3", "t2"),
             ("tenant/t2", "t2"),
+            ("webhook/4", "t1"),
+            ("delivery/5", "t1"),
+            ("conversation/6", "t1"),
+            ("signing/sandbox", ""),
+            ("browser/7", "browser"),
         ):
             await put(store, stream, owner=owner)
-        assert await erase_tenant(store, SystemClock(), "t1") == {"hosted": 2, "tenant": 1}
-        assert await kinds(store) == {"audit": 1, "hosted": 1, "tenant": 1}
+        everything = await kinds(store)
+        for nobody in ("", "browser", "mooring", "t"):
+            assert await erase_tenant(store, SystemClock(), nobody) == {}
+        assert await kinds(store) == everything
+        erased = await erase_tenant(store, SystemClock(), "t1")
+        assert erased == {"delivery": 1, "hosted": 2, "tenant": 1, "webhook": 1}
+        assert await kinds(store) == {
+            "audit": 1,
+            "browser": 1,
+            "conversation": 1,
+            "hosted": 1,
+            "signing": 1,
+            "tenant": 1,
+        }
 
 
 async def test_the_command_erases_says_how_much_and_refuses_beside_a_server(

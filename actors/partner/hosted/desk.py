@@ -104,6 +104,11 @@ class HostedSessions:
         self._on_change = on_change
         self._in_hand: dict[str, _Turn] = {}  # idempotency keys that are being looked at
 
+    @property
+    def activations(self) -> tuple[Activations, ...]:
+        """Its kind of actors that come to memory and leave it, to be measured."""
+        return (self._actors,)
+
     # -- for partners --------------------------------------------------------------------------
 
     async def create(self, principal: Principal, opening: Opening) -> Answered:

@@ -16,7 +16,6 @@ SESSION_KIND: Final = "hosted"
 # The tag that says where a session belongs: `<tenant id>/<environment>`.
 PLACE_TAG: Final = "place"
 UNFINISHED: Final = ("pending", "in_progress", "processing")
-ENDED: Final = frozenset({"completed", "failed", "expired", "cancelled"})
 _PAGE: Final = 500
 
 

@@ -68,6 +68,11 @@ class Webhooks:
         self._clock = clock
         self._allow_private = allow_private
 
+    @property
+    def activations(self) -> tuple[Activations, ...]:
+        """Its kinds of actors that come to memory and leave it, to be measured."""
+        return self._endpoints, self._deliveries
+
     # -- what happens --------------------------------------------------------------------------
 
     async def notify(self, note: Notification) -> None:

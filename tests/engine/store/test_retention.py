@@ -161,7 +161,16 @@ async def test_a_sweep_that_is_cut_short_is_finished_by_the_next_start(backend: 
         assert [event["type"] for event in await audited(store)] == [BEGUN, BEGUN, DONE]
 
 
-async def test_everything_that_is_an_owners_is_found_whatever_its_kind(store: Store) -> None:
+async def test_what_has_something_left_to_do_stays(store: Store) -> None:
+    clock = HandClock()
+    clock.now_ms = 100 * DAY_MS
+    await store.commit(commit("note/1", row=row(status="closed", due_at_ms=5)))
+    await store.commit(commit("note/2", row=row(status="closed")))
+    assert await retention(store, clock, []).sweep() == {"note": 1}
+    assert await streams(store, "note") == {"note/1"}
+
+
+async def test_everything_that_is_an_owners_is_found_kind_by_kind(store: Store) -> None:
     for stream, owner in (
         ("tenant/t1", "t1"),
         ("hosted/a", "t1"),
@@ -170,5 +179,7 @@ async def test_everything_that_is_an_owners_is_found_whatever_its_kind(store: St
         ("note/d", "t"),
     ):
         await put(store, stream, owner=owner)
-    async with aclosing(owned_by(store, "t1")) as found:
-        assert [stream async for stream in found] == ["delivery/c", "hosted/a", "tenant/t1"]
+    async with aclosing(owned_by(store, "t1", kinds=("hosted", "delivery", "tenant"))) as found:
+        assert [stream async for stream in found] == ["hosted/a", "delivery/c", "tenant/t1"]
+    async with aclosing(owned_by(store, "t1", kinds=("hosted",))) as found:
+        assert [stream async for stream in found] == ["hosted/a"]
