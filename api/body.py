@@ -64,6 +64,18 @@ async def read_object(request: Request, *, optional: bool = False) -> Mapping[st
     Raises:
         BodyNotJson, BodyTooLarge, BodyTooSlow.
     """
+    data = await read_bytes(request)
+    if request.mimetype in _FORM_TYPES:
+        raise BodyNotJson("Send it as Content-Type: application/json")
+    return {} if optional and not data else _decode(data)
+
+
+async def read_bytes(request: Request) -> bytes:
+    """Return the body as it came.
+
+    Raises:
+        BodyTooLarge, BodyTooSlow.
+    """
     try:
         data = await request.get_data(cache=False, as_text=False, parse_form_data=False)
     except RequestEntityTooLarge:
@@ -71,9 +83,7 @@ async def read_object(request: Request, *, optional: bool = False) -> Mapping[st
         raise BodyTooLarge(f"At most {limit} bytes are read") from None
     except RequestTimeout:
         raise BodyTooSlow(f"It must arrive within {BODY_DEADLINE_S} s") from None
-    if request.mimetype in _FORM_TYPES:
-        raise BodyNotJson("Send it as Content-Type: application/json")
-    return {} if optional and not data else _decode(data)
+    return bytes(data)
 
 
 def take_text(body: Mapping[str, Any], name: str, *, longest: int) -> str | None:

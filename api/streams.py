@@ -49,6 +49,11 @@ class Streams:
         self._drain = drain
         self._settings = settings
 
+    @property
+    def drain(self) -> Drain:
+        """What ends every stream."""
+        return self._drain
+
     async def exists(self, stream: str) -> bool:
         """Tell whether there is such a stream."""
         return await self._store.newest(stream) > 0

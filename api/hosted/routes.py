@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -40,6 +41,8 @@ from api.hosted.visit import Visit
 from api.partner.credentials import Reach
 from api.streams import Streams
 from engine.clock import Clock
+
+AREA: Final = Path(__file__).parent
 
 # Long enough to find the phone and point it at the screen.
 HANDOVER_S: Final = 600.0

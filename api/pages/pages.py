@@ -84,7 +84,7 @@ def _environment(loader: BaseLoader) -> Environment:
         auto_reload=False,
         cache_size=-1,
     )
-    environment.filters |= {"text": isolated, "when": moment, "day": day}
+    environment.filters |= {"text": isolated, "when": moment, "seconds": seconds}
     return environment
 
 
@@ -100,15 +100,20 @@ def isolated(value: object, longest: int | None = None) -> Markup:
     return Markup("<bdi>{}</bdi>").format(shown)
 
 
-def moment(value: datetime | None, absent: str = "never") -> Markup:
+def moment(value: datetime | str | None, absent: str = "never") -> Markup:
     """Return a time for people, in UTC, which machines can read as well."""
     if value is None:
         return escape(absent)
-    utc = value.astimezone(UTC)
+    utc = _time(value).astimezone(UTC)
     text = f"{utc.day} {utc:%b %Y, %H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(timestamp(utc), text)
 
 
-def day(value: datetime) -> str:
-    """Return a day as `25 Nov`."""
-    return f"{value.day} {value:%b}"
+def seconds(value: datetime | str) -> float:
+    """Return a time as seconds since 1970, for scripts."""
+    return _time(value).timestamp()
+
+
+def _time(value: datetime | str) -> datetime:
+    """Return a time, which may be written as Mooring writes it everywhere."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Final
 
 import msgspec
 from quart import Blueprint
@@ -19,6 +17,9 @@ from actors.partner.tenants.keyring import KeyRing
 from actors.partner.tenants.passwords import Cost, Passwords
 from actors.partner.tenants.records import QuotaReached
 from actors.partner.webhooks import Webhooks, open_webhooks
+from api.dashboard import AREA as DASHBOARD
+from api.dashboard import Behind, Feed, Gate, dashboard_routes
+from api.hosted.routes import AREA as HOSTED
 from api.hosted.routes import hosted_routes
 from api.hosted.show import Shown
 from api.house import House
@@ -36,8 +37,6 @@ from api.streams import Streams
 from engine.activation import Activations
 from engine.clock import Clock
 
-_AREAS: Final = tuple(Path(__file__).parents[1] / name for name in ("hosted",))
-
 
 class PartnerHouse(msgspec.Struct, frozen=True, kw_only=True):
     """The family's actors, and its people."""
@@ -49,6 +48,7 @@ class PartnerHouse(msgspec.Struct, frozen=True, kw_only=True):
     access_tokens: AccessTokens
     hosted: HostedSessions
     webhooks: Webhooks
+    feed: Feed
     clock: Clock
 
     @property
@@ -84,6 +84,7 @@ async def open_partner(
         drain_s: what the actors' jobs get at the end; the next start goes on with the rest.
     """
 
+    feed = Feed()
     async with AsyncExitStack() as stack:
         webhooks = await stack.enter_async_context(
             open_webhooks(
@@ -120,6 +121,7 @@ async def open_partner(
                 tenants=tenants,
                 notify=webhooks.notify,
                 public_url=public_url,
+                on_change=feed.ring,
                 drain_s=drain_s,
             )
         )
@@ -132,16 +134,34 @@ async def open_partner(
             access_tokens=AccessTokens(house.sealer.derive(PURPOSE)),
             hosted=hosted,
             webhooks=webhooks,
+            feed=feed,
             clock=clock,
         )
 
 
 def partner_routes(partner: PartnerHouse, reach: Reach, streams: Streams) -> Sequence[Blueprint]:
     """Return all routes of the family, its pages among them."""
-    pages = load_pages(*_AREAS)
+    pages = load_pages(HOSTED, DASHBOARD)
     credentials = partner.credentials(reach)
     clock, per_minute = partner.clock, partner.settings.rate_limit_per_minute
     limits = ClientLimits(per_minute, trusted=reach.trusted, clock=clock)
+    gate = Gate(
+        partner.accounts,
+        credentials=credentials,
+        limits=limits,
+        settings=partner.settings,
+        is_https=reach.is_https,
+    )
+    behind = Behind(
+        gate=gate,
+        tenants=partner.tenants,
+        keyring=partner.keyring,
+        sessions=partner.hosted,
+        webhooks=partner.webhooks,
+        feed=partner.feed,
+        clock=clock,
+        drain=streams.drain,
+    )
     return (
         account_routes(
             partner.accounts,
@@ -157,5 +177,6 @@ def partner_routes(partner: PartnerHouse, reach: Reach, streams: Streams) -> Seq
         session_routes(partner.hosted, credentials, streams),
         jwks_routes(partner.hosted.receipts.keys),
         hosted_routes(partner.hosted, Shown(pages), streams, reach=reach, clock=clock),
+        dashboard_routes(pages, behind),
         pages.routes(),
     )

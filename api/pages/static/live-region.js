@@ -1,17 +1,18 @@
 // <live-region src="/path">: a part of a page that the server draws anew whenever a "live" event
-// comes from a <live-stream> inside it or named by it (`stream="id"`). What it gets is put in place
+// comes from a <live-stream> inside it, or "changed" from the document. What it gets is put in place
 // of its [data-live-part] children by their names; focus and what is open stay where they are.
 
 const PAUSE_MS = 250; // many events in a row are one look
 
 customElements.define("live-region", class extends HTMLElement {
   connectedCallback() {
-    this.source = document.getElementById(this.getAttribute("stream")) ?? this;
-    this.source.addEventListener("live", this);
+    this.addEventListener("live", this);
+    document.addEventListener("changed", this);
   }
 
   disconnectedCallback() {
-    this.source.removeEventListener("live", this);
+    this.removeEventListener("live", this);
+    document.removeEventListener("changed", this);
     clearTimeout(this.timer);
     this.timer = undefined;
   }
@@ -43,10 +44,10 @@ customElements.define("live-region", class extends HTMLElement {
       const old = this.querySelector(`[data-live-part="${CSS.escape(name)}"]`);
       if (!old || old.isEqualNode(part)) continue;
       const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
-      const place = [scrollX, scrollY];
+      const open = old.querySelector("details[open]") !== null;
       old.replaceWith(document.adoptNode(part));
+      if (open) part.querySelector("details")?.setAttribute("open", "");
       if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-      scrollTo(...place);
     }
     this.dispatchEvent(new Event("drawn", { bubbles: true }));
   }
