@@ -25,6 +25,7 @@ from actors.assistant.errors import ConversationNotFound
 from actors.assistant.events import decode_event
 from actors.assistant.family import Conversations, ConversationStatistics
 from actors.assistant.keys import KeyRecord
+from actors.assistant.lifecycle import check_create
 from actors.assistant.pages import ChangedAfter, CreatedAfter, MessagePage
 from actors.assistant.records import Message, Session
 from actors.assistant.session import Delete
@@ -85,9 +86,11 @@ class AssistantDesk:
         Of any number that race, one makes it. With `force_new` the one that is there is closed.
 
         Raises:
+            FieldInvalid: also where there is a session already.
             AliasHeld: too many others opened sessions for this user all the while.
         """
         command = opening.command
+        check_create(command)
         alias = active_alias(command.business_id, command.user_id)
         for _ in range(_MOST_ROUNDS - 1):
             held = await self._store.resolve(alias)

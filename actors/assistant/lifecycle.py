@@ -30,13 +30,7 @@ def create(state: Conversation | None, command: Create, at: str) -> list[Convers
     """Open the conversation."""
     if state is not None:
         raise ConversationExists(state.session.session_id)
-    check_id("sessionId", command.session_id)
-    check_id("businessId", command.business_id)
-    check_id("userId", command.user_id)
-    check_id("locationId", command.location_id)
-    check_id("sessionType", command.session_type)
-    check_title(command.title)
-    check_metadata(command.metadata)
+    check_create(command)
     session = Session(
         session_id=command.session_id,
         business_id=command.business_id,
@@ -53,6 +47,21 @@ def create(state: Conversation | None, command: Create, at: str) -> list[Convers
         version=1,
     )
     return [SessionCreated(seq=1, at=at, data=session)]
+
+
+def check_create(command: Create) -> None:
+    """Refuse a create whose fields break their bounds, whether or not it will make anything.
+
+    Raises:
+        FieldInvalid.
+    """
+    check_id("sessionId", command.session_id)
+    check_id("businessId", command.business_id)
+    check_id("userId", command.user_id)
+    check_id("locationId", command.location_id)
+    check_id("sessionType", command.session_type)
+    check_title(command.title)
+    check_metadata(command.metadata)
 
 
 def update(state: Conversation, command: Update, at: str) -> list[ConversationEvent]:

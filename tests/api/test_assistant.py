@@ -279,6 +279,16 @@ async def test_a_create_names_the_field_that_it_refuses(
         assert named in answer.json()["message"]
 
 
+async def test_a_create_is_checked_whether_or_not_there_is_a_session_already(
+    tmp_path: Path,
+) -> None:
+    async with conversing(tmp_path) as talk:
+        await talk.create()
+        for fields in ({"title": "\0"}, {"metadata": {"a": "\0"}}, {"sessionType": "x" * 200}):
+            answer = await talk.client.post("/api/sessions", json=CREATE | fields)
+            assert answer.status_code == 400, fields
+
+
 async def test_a_deleted_session_is_gone_for_everybody(tmp_path: Path) -> None:
     async with conversing(tmp_path) as talk:
         session_id = await talk.open_session()
