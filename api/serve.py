@@ -39,6 +39,7 @@ from api.chat.routes import chat_routes
 from api.config import Config
 from api.datadir import hold_data_dir, tell_url
 from api.demo.process import open_demo_process
+from api.docs import docs_routes, make_documents
 from api.drain import Drain
 from api.guard import policy_for
 from api.health import health_routes
@@ -305,6 +306,7 @@ def _make_app(
     app.register_blueprint(browser_routes(desk, browser, public_url))
     streams = Streams(house.hub, house.store, drain, settings.streams)
     app.register_blueprint(browser_stream_routes(streams))
+    app.register_blueprint(docs_routes(make_documents(desk.operations, public_url=public_url)))
     app.register_blueprint(assistant_routes(assistant, streams))
     is_https = public_url.startswith("https://")
     app.register_blueprint(chat_routes(policy, clock, is_https=is_https))

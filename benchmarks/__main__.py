@@ -17,7 +17,6 @@ BENCHMARKS: Final = {
     "streams": "deliveries to many subscribers, lateness, memory, beside broadcasts without a log",
     "sleeper": "a thousand subscribers of which one reads nothing for 45 s",
     "store": "the durable log beside one commit per event, idle and busy",
-    "restoring": "ten browser sessions back after kill -9, beside logging in again",
     "streams_core": "fan-out inside the process: a cursor each beside one pump for all",
 }
 """Each is a module of this package with `measure`, which returns tables or rows of one, or with

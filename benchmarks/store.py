@@ -23,7 +23,6 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import trio
 
-from benchmarks import restoring
 from benchmarks.report import Table
 from engine import Actor, ActorRef, open_supervisor
 from engine.store import CatalogueRow, Commit, Event, ListQuery, SqliteStore, open_sqlite
@@ -277,7 +276,6 @@ async def measure() -> list[Table]:
                 await measure_round(Path(name), rates, latencies)
         with tempfile.TemporaryDirectory(prefix="mooring-bench-") as name:
             lists = await measure_lists(Path(name))
-    restored = await trio.to_thread.run_sync(restoring.measure)
     asks = _medians(rates).pop("asks beside them")["asks"]
     del rates["asks beside them"]
     return [
@@ -291,5 +289,4 @@ async def measure() -> list[Table]:
         Table(title="a commit", unit="ms", rows=_medians(latencies)),
         Table(title="beside the busy writers", unit="per second", rows={"asks": {"asks": asks}}),
         Table(title=f"a page of 20 of {_SESSIONS:,} sessions", unit="ms", rows=lists),
-        *restored,
     ]

@@ -28,6 +28,15 @@ def postgres() -> Iterator[PrivatePostgres]:
         yield server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz-examples",
+        type=int,
+        default=None,
+        help="cases for each route that Schemathesis makes up; 30 are some thousands in all",
+    )
+
+
 @pytest.fixture
 def leak_check(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory

@@ -30,10 +30,14 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class SessionCreated(_Event, frozen=True, kw_only=True, tag="session.created"):
+    """The conversation exists."""
+
     data: Session
 
 
 class SessionUpdated(_Event, frozen=True, kw_only=True, tag="session.updated"):
+    """Fields of the conversation were set."""
+
     data: Session
 
 
@@ -50,6 +54,8 @@ class MessageCreated(_Event, frozen=True, kw_only=True, tag="message.created"):
 
 
 class ReplyStarted(_Event, frozen=True, kw_only=True, tag="reply.started"):
+    """A reply begins; when it is begun anew, its text so far is void."""
+
     data: Message
 
 
@@ -62,14 +68,20 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ReplyDelta(_Event, frozen=True, kw_only=True, tag="reply.delta"):
+    """The reply goes on."""
+
     data: Delta
 
 
 class ReplyCompleted(_Event, frozen=True, kw_only=True, tag="reply.completed"):
+    """The reply is whole."""
+
     data: Message
 
 
 class ReplyCancelled(_Event, frozen=True, kw_only=True, tag="reply.cancelled"):
+    """The reply was cancelled; its text so far is kept."""
+
     data: Message
 
 

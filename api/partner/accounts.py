@@ -55,8 +55,7 @@ class _AccountViews:
     async def signup(self) -> Response:
         self._limits.take()
         who = requests.email_and_password(await requests.read_body(request))
-        client = self._limits.client
-        entered = await self._accounts.sign_up(who.email, who.password, kind="api", client=client)
+        entered = await self._accounts.sign_up(who.email, who.password, kind="api")
         return self._tokens(entered, status=201)
 
     async def login(self) -> Response:

@@ -51,7 +51,7 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rest(msgspec.Struct, frozen=True, kw_only=True):
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Rested(msgspec.Struct, frozen=True, kw_only=True):

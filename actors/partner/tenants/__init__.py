@@ -11,6 +11,7 @@ from actors.partner.tenants.admission import (
     ReadProfile,
     ReadUsage,
     ReadUser,
+    SettleBooks,
     Usage,
 )
 from actors.partner.tenants.commands import (
@@ -75,6 +76,7 @@ __all__ = [
     "RevokeKey",
     "Role",
     "SessionEnded",
+    "SettleBooks",
     "Tenants",
     "Usage",
     "User",
