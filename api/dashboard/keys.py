@@ -46,10 +46,13 @@ class _KeyViews:
         return self._frame.page("keys", person, keys=await self._keys(person))
 
     async def show_new(self) -> Response:
-        return self._form(await self._frame.person(), Form(()))
+        person = await self._frame.person()
+        person.check_may_change()
+        return self._form(person, Form(()))
 
     async def generate(self) -> Response:
         person = await self._frame.person()
+        person.check_may_change()
         form = await read_form(request)
         try:
             name = form.text("name", longest=_LONGEST_NAME)
@@ -63,6 +66,7 @@ class _KeyViews:
 
     async def ask_revoke(self, key_id: str) -> Response:
         person = await self._frame.person()
+        person.check_may_change()
         key = next((key for key in await self._keys(person) if key.key_id == key_id), None)
         if key is None:
             raise NotFound("API key")
@@ -83,6 +87,7 @@ class _KeyViews:
 
     async def revoke(self, key_id: str) -> Response:
         person = await self._frame.person()
+        person.check_may_change()
         await self._tenants.ask(person.tenant_id, RevokeKey(key_id=key_id, by=person.user_id))
         return lead_to(_PATH, said="revoked")
 

@@ -30,6 +30,7 @@ def add_profile_views(routes: Blueprint, frame: Frame, tenants: Tenants) -> None
 
     async def change() -> Response:
         person = await frame.person()
+        person.check_may_change()
         form = await read_form(request)
         try:
             name = form.text("name", longest=_LONGEST)

@@ -98,5 +98,6 @@ def _note(session: HostedSession) -> str:
     if session.reason is not None:
         return session.reason.replace("_", " ")
     if session.state == "in_progress":
-        return f"{session.progress.done} of {session.progress.of} steps"
+        done, of = session.progress.done, session.progress.of
+        return f"{done} of {of} step{'' if of == 1 else 's'}"
     return ""

@@ -52,10 +52,13 @@ class _WebhookViews:
         return await self._one(person, id_)
 
     async def show_new(self) -> Response:
-        return self._form(await self._frame.person(), Form(()), events=EVENT_TYPES)
+        person = await self._frame.person()
+        person.check_may_change()
+        return self._form(person, Form(()), events=EVENT_TYPES)
 
     async def create(self) -> Response:
         person = await self._frame.person()
+        person.check_may_change()
         form = await read_form(request)
         events = form.several("events")
         try:
@@ -67,11 +70,13 @@ class _WebhookViews:
 
     async def ask(self, id_: str, act: str) -> Response:
         person = await self._frame.person()
+        person.check_may_change()
         endpoint = await self._webhooks.endpoint(person.tenant_id, id_)
         return self._confirm(person, endpoint, act)
 
     async def act(self, id_: str, act: str) -> Response:
         person = await self._frame.person()
+        person.check_may_change()
         _known_act(act)
         match act:
             case "rotate":
@@ -85,6 +90,7 @@ class _WebhookViews:
 
     async def resend(self, attempt_id: str) -> Response:
         person = await self._frame.person()
+        person.check_may_change()
         id_ = (await read_form(request)).raw("webhook")
         try:
             await self._webhooks.resend(person.tenant_id, attempt_id)

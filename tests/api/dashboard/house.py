@@ -16,7 +16,6 @@ import trio
 from actors.partner import PartnerSettings
 from actors.partner.hosted import Opening, check_opening
 from actors.partner.tenants import ChangeProfile, Principal
-from actors.partner.tenants.passwords import Cost
 from api.access import AccessLog
 from api.address import Address
 from api.app import App
@@ -30,12 +29,12 @@ from api.settings import Settings, StreamSettings
 from api.streams import Streams
 from api.web import Web
 from engine.clock import SystemClock
-from tests.api.conversing import sealer
+from engine.seal import Sealer
+from tests.api.partner.partnering import CHEAP, MASTER
 
 PARTNER: Final = PartnerSettings(
     max_active=100, rate_limit_per_minute=10_000, webhook_allow_private=True
 )
-CHEAP: Final = Cost(passes=1, memory_kib=8)
 ADA: Final = {"email": "ada@harbour.example", "password": "correct horse battery"}
 
 
@@ -45,7 +44,9 @@ class Dash(msgspec.Struct, kw_only=True):
     client: httpx.AsyncClient
     url: str
     house: House
+    app: App
     partner: PartnerHouse
+    principal: Principal | None = None
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         return await self.client.get(path, **options)
@@ -58,8 +59,14 @@ class Dash(msgspec.Struct, kw_only=True):
         answer = await self.post("/dashboard/signup", email=email, password=ADA["password"])
         assert answer.status_code == 303, answer.text
 
-    async def whose(self, email: str = ADA["email"]) -> Principal:
-        """Return who has that address."""
+    async def whose(self) -> Principal:
+        """Return who has signed up."""
+        if self.principal is None:
+            self.principal = await self._log_in()
+        return self.principal
+
+    async def _log_in(self) -> Principal:
+        email = ADA["email"]
         entered = await self.partner.accounts.log_in(
             email, ADA["password"], client="test", kind="web"
         )
@@ -102,8 +109,9 @@ async def dashing(data_dir: Path, partner: PartnerSettings = PARTNER) -> AsyncIt
     clock, drain = SystemClock(), Drain()
     listener = open_listener(Address.at(0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    sealer = Sealer((MASTER,), clock)
     async with (
-        open_house(settings, data_dir=data_dir, sealer=sealer(clock), clock=clock) as house,
+        open_house(settings, data_dir=data_dir, sealer=sealer, clock=clock) as house,
         open_partner(
             partner,
             house=house,
@@ -123,5 +131,5 @@ async def dashing(data_dir: Path, partner: PartnerSettings = PARTNER) -> AsyncIt
             await nursery.start(web.run, [listener])
             drain.serve()
             async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
-                yield Dash(client=client, url=url, house=house, partner=family)
+                yield Dash(client=client, url=url, house=house, app=app, partner=family)
             drain.begin()
