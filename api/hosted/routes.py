@@ -94,7 +94,7 @@ class VisitorViews:
         if not visit.browser.has_mark(form.text("mark")):
             return self._shown.not_our_form(visit)
         if name == "handover":
-            return await self._hand_over(visit)
+            return await self._hand_over(visit, no_sensors=form.text("why") == "no-sensors")
         return await self._obey(visit, self._command(name, visit, form))
 
     async def visit(self, token: str) -> Visit | None:
@@ -137,7 +137,7 @@ class VisitorViews:
             pass  # the page says why better than an error could
         return _see(visit.path)
 
-    async def _hand_over(self, visit: Visit) -> Response:
+    async def _hand_over(self, visit: Visit, *, no_sensors: bool) -> Response:
         token = new_token(self._clock)
         command = OfferHandOver(
             browser=visit.browser.digest, digest=digest_of(token), life_s=HANDOVER_S
@@ -149,7 +149,8 @@ class VisitorViews:
         except PartnerError:
             return _see(visit.path)
         # Shown this once: the token is known to nobody afterwards but to whoever has seen it.
-        return self._shown.handover(visit, f"{self._desk.public_url}/s/{token}")
+        url = f"{self._desk.public_url}/s/{token}"
+        return self._shown.handover(visit, url, no_sensors=no_sensors)
 
     def _command(self, name: str, visit: Visit, form: Form) -> Command:
         browser = visit.browser.digest

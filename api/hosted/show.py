@@ -42,10 +42,14 @@ class Shown:
         status = 409 if problem is not None else STATUS.get(sight, 200)
         return self._show(_TEMPLATES[sight], visit, status=status, problem=problem)
 
-    def handover(self, visit: Visit, url: str) -> Response:
-        """Return the page that shows the link to another device."""
+    def handover(self, visit: Visit, url: str, *, no_sensors: bool) -> Response:
+        """Return the page that shows the link to another device.
+
+        Args:
+            no_sensors: this one could not do what is asked.
+        """
         picture = qr_svg(url, label="QR code of the link below")
-        return self._show("handover", visit, url=url, picture=picture)
+        return self._show("handover", visit, url=url, picture=picture, no_sensors=no_sensors)
 
     def no_cookie(self, visit: Visit) -> Response:
         """Return the page for a browser that keeps no cookies."""

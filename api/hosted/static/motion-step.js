@@ -1,6 +1,6 @@
 // <motion-step step direction hold move back>: leads through a movement, and streams what the
-// sensors say of it to the server, which judges it. Where there are no sensors it says so, and the
-// code for a phone, which is on the page anyway, comes first.
+// sensors say of it to the server, which judges it. Where there are no sensors the form behind
+// [data-other-device] is sent: the page that comes says so, and has the code for a phone.
 
 const NO_SENSOR_MS = 2_000;
 const SEND_EVERY_MS = 200;
@@ -38,7 +38,7 @@ customElements.define("motion-step", class extends HTMLElement {
     this.button.hidden = true;
     this.find("problem").hidden = true;
     if (!(await this.mayRead())) return this.fail("This page may not use the motion sensors. Allow it, and try again.");
-    if (!(await this.hasSensors())) return this.fail("This device has no motion sensors. Go on with it on a phone.", true);
+    if (!(await this.hasSensors())) return this.changeDevice();
     this.samples = [];
     const answer = await this.line.ask({ type: "again" });
     if (answer.type === "error") return this.fail("The connection is interrupted. Try again in a moment.");
@@ -135,6 +135,12 @@ customElements.define("motion-step", class extends HTMLElement {
     if (answer.type === "error") this.fail(answer.cut ? "The connection was interrupted. Try again." : answer.detail);
   }
 
+  changeDevice() {
+    const form = document.querySelector("[data-other-device] form");
+    form.elements.why.value = "no-sensors";
+    form.submit();
+  }
+
   stop() {
     removeEventListener("deviceorientation", this);
     clearInterval(this.sender);
@@ -147,12 +153,12 @@ customElements.define("motion-step", class extends HTMLElement {
     this.find("said").textContent = words;
   }
 
-  fail(words, isFinal = false) {
+  fail(words) {
     this.stop();
     this.find("stage").hidden = true;
     this.find("problem").textContent = words;
     this.find("problem").hidden = false;
-    this.button.hidden = isFinal;
+    this.button.hidden = false;
     this.button.textContent = "Try again";
   }
 });

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
-
-from tests.api.partner.partnering import Counter
 
 _MARK = re.compile(r'name="mark" value="([0-9a-f]{64})"')
 _WAY = re.compile(r'<a class="button primary wide"[^>]* href="([^"]+)"')
 _QR_LINK = re.compile(r'id="handover-link"[^>]*><bdi>([^<]+)</bdi>')
+
+
+class Served(Protocol):
+    """Something that listens on loopback."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class Visitor:
@@ -22,7 +27,7 @@ class Visitor:
         headers: what it sends besides; a browser on our own page by default.
     """
 
-    def __init__(self, it: Counter, url: str, **headers: str) -> None:
+    def __init__(self, it: Served, url: str, **headers: str) -> None:
         self.client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{it.port}", trust_env=False, timeout=20
         )

@@ -13,6 +13,12 @@ _DIRECTIONS: Final[tuple[Direction, ...]] = ("left", "right", "towards you", "aw
 _ANGLES: Final = (25, 30, 35, 40)
 # A hand may slip; each further try asks for another movement.
 MAX_TRIES: Final = 3
+_WAYS: Final[Mapping[Direction, str]] = {
+    "left": "to the left",
+    "right": "to the right",
+    "towards you": "towards you",
+    "away from you": "away from you",
+}
 _HINTS: Final[Mapping[str, str]] = {
     "too_short": "That was too short.",
     "not_held_still": "The phone moved while it should be held still.",
@@ -44,8 +50,8 @@ class ChallengeFlow:
             id=f"motion-{tries + 1}",
             title="Move your phone",
             text=(
-                "Hold the phone upright and still. When you are told, tilt it "
-                f"{asked['direction']}, and bring it back."
+                "Hold the phone in front of you, and still. When you are told, tilt it "
+                f"{_WAYS[asked['direction']]}, and then bring it back."
             ),
             direction=asked["direction"],
             angle=asked["angle"],
