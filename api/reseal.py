@@ -12,6 +12,9 @@ from typing import Final
 from actors.assistant.decider import KIND as CONVERSATION
 from actors.browser.place import KIND as BROWSER
 from actors.browser.resealing import reseal_sessions
+from actors.partner.hosted import KIND as HOSTED
+from actors.partner.hosted import SIGNING_KIND as SIGNING
+from actors.partner.hosted import reseal_hosted, reseal_signing
 from engine.audit import KIND as AUDIT
 from engine.reseal import Reseal, Resealing
 
@@ -25,4 +28,6 @@ FAMILIES: Final[Mapping[str, Reseal]] = {
     BROWSER: reseal_sessions,
     CONVERSATION: nothing_is_sealed,
     AUDIT: nothing_is_sealed,
+    HOSTED: reseal_hosted,
+    SIGNING: reseal_signing,
 }

@@ -24,6 +24,7 @@ from api.config import Config, load
 from api.datadir import hold_data_dir
 from api.house import open_house
 from api.keyfile import master_keys
+from api.partner.signing_cli import rotate_signing_key
 from api.partner.terminal import qr_lines
 from api.settings import Settings, StartError
 from api.store_cli import or_exit
@@ -51,6 +52,9 @@ def partner() -> None:
 
     Exits with 0 when all is well, 2 when a setting is wrong, 1 when anything else is.
     """
+
+
+partner.add_command(rotate_signing_key)
 
 
 @partner.command("add-user")

@@ -31,8 +31,14 @@ from actors.partner.hosted.events import FINAL_TYPES, HostedEvent, decode_event,
 from actors.partner.hosted.family import open_hosted
 from actors.partner.hosted.opening import Created, Opening, check_opening
 from actors.partner.hosted.records import HandOver, Hosted, HostedSession, Progress, Visit
+from actors.partner.hosted.resealing import reseal_hosted, reseal_signing
 from actors.partner.hosted.return_url import check_return_url, with_outcome
-from actors.partner.hosted.signing_keys import RECEIPT_LIFE, SigningKey, SigningKeys
+from actors.partner.hosted.signing_keys import (
+    RECEIPT_LIFE,
+    SIGNING_KIND,
+    SigningKey,
+    SigningKeys,
+)
 from actors.partner.hosted.states import ENDS, NEXT, OPEN, UNFINISHED, State
 from actors.partner.hosted.tokens import digest_of, is_token, new_token
 
@@ -45,6 +51,7 @@ __all__ = [
     "NEXT",
     "OPEN",
     "RECEIPT_LIFE",
+    "SIGNING_KIND",
     "UNFINISHED",
     "AnswerInvalid",
     "Answered",
@@ -89,6 +96,8 @@ __all__ = [
     "new_token",
     "open_hosted",
     "place_of",
+    "reseal_hosted",
+    "reseal_signing",
     "stream_of",
     "with_outcome",
 ]

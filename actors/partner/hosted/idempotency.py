@@ -18,6 +18,7 @@ from actors.partner.tenants.principal import Environment
 from engine.seal import Sealer
 
 KEY_LIFE: Final = timedelta(hours=24)
+KEY_PREFIX: Final = "create-key/"
 _DIGEST_BYTES: Final = 16
 
 
@@ -31,7 +32,7 @@ class KeyRecord(msgspec.Struct, frozen=True, array_like=True):
 def key_alias(tenant_id: str, environment: Environment, key: str) -> str:
     """Return the name under which the store keeps a key's record."""
     digest = hashlib.blake2b(key.encode(), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"create-key/{tenant_id}/{environment}/{digest}"
+    return f"{KEY_PREFIX}{tenant_id}/{environment}/{digest}"
 
 
 def digest_of_body(body: Mapping[str, Any]) -> bytes:
@@ -56,3 +57,12 @@ def recall(alias: str, payload: bytes, body: bytes, sealer: Sealer) -> bytes:
     if found.body != body:
         raise IdempotencyMismatch
     return sealer.open(found.answer, place=alias)
+
+
+def resealed(alias: str, payload: bytes, sealer: Sealer) -> bytes | None:
+    """Return the payload sealed under the newest key; None when it is."""
+    found = msgspec.msgpack.decode(payload, type=KeyRecord)
+    if sealer.is_current(found.answer):
+        return None
+    answer = sealer.seal(sealer.open(found.answer, place=alias), place=alias)
+    return msgspec.msgpack.encode(KeyRecord(body=found.body, answer=answer))

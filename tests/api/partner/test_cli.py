@@ -126,3 +126,23 @@ async def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None
         done = await run(tmp_path / "data", "create-session", *wanted, url)
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
+
+
+async def test_the_key_of_receipts_is_rotated_and_the_one_before_stays_public(
+    tmp_path: Path,
+) -> None:
+    data_dir = tmp_path / "data"
+
+    async def public() -> list[str]:
+        async with serving(tmp_path) as it, httpx.AsyncClient(trust_env=False) as http:
+            keys = (await http.get(f"{it.urls[0]}/.well-known/jwks.json")).json()["keys"]
+            return [key["kid"] for key in keys if key["kid"].startswith("production-")]
+
+    [first] = await public()
+    rotated = await run(data_dir, "rotate-signing-key", "--environment", "production")
+    assert rotated.returncode == 0, rotated.stderr
+    second = rotated.stdout.split()[-1]
+    assert await public() == [first, second]
+    async with serving(tmp_path):
+        refused = await run(data_dir, "rotate-signing-key", "--environment", "production")
+    assert refused.returncode == 1
