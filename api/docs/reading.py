@@ -229,10 +229,16 @@ def _rows(document: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[Row, 
             name=name,
             type=_type_of(document, field),
             required=name in required,
-            description=str(_resolved(document, field).get("description", "")),
+            description=_meaning(document, field),
         )
         for name, field in whole.get("properties", {}).items()
     )
+
+
+def _meaning(document: Mapping[str, Any], field: Mapping[str, Any]) -> str:
+    """Return what a field means: its own words, or those of what it may be."""
+    choices = (_resolved(document, one) for one in (field, *field.get("anyOf", ())))
+    return next((str(one["description"]) for one in choices if "description" in one), "")
 
 
 def _type_of(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
