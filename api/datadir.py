@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Final
 import msgspec
 
 from api.settings import StartError
+from engine.clock import Clock
 
 _LOCK: Final = "server.lock"
+_NODE: Final = "node"
 _PRIVATE: Final = 0o700
 _LONGEST: Final = 4096
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class DataDirUnusable(StartError):
@@ -91,6 +95,27 @@ def find_holder(path: Path) -> Holder | None:
                 raise DataDirUnusable(path, "is in use by an unknown process") from None
             return Holder(pid=int(pid), url=rest.strip() or None)
     return None
+
+
+def node_name(data_dir: Path, clock: Clock) -> str:
+    """Return the name of the node that this directory is of; made at its first start.
+
+    Whoever holds the directory is that node, so a server that was killed finds its sessions its own
+    when it is started again.
+    """
+    path = data_dir / _NODE
+    try:
+        name = path.read_text().strip()
+    except FileNotFoundError:
+        name = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataDirUnusable(data_dir, f"{_NODE} cannot be read ({error})") from error
+    if not _NAME.fullmatch(name):
+        name = f"{clock.random_bits(128):032x}"
+        partly = path.with_name(f"{_NODE}.part")
+        partly.write_text(f"{name}\n")
+        partly.replace(path)
+    return name
 
 
 def _make_private(path: Path) -> None:

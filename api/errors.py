@@ -24,6 +24,7 @@ from engine.errors import (
     MooringError,
     SupervisorStopping,
 )
+from engine.ownership import NotOwner
 
 UNEXPECTED: Final = "Internal server error"
 
@@ -157,6 +158,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     browser.OperationTimedOut: 504,
     browser.OperationFailed: 502,
     browser.NotAtPortal: 404,
+    NotOwner: 503,
     ActorStopped: 503,
     SupervisorStopping: 503,
     InboxFull: 503,
@@ -167,6 +169,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
 
 # What the engine says is not for callers; these words are.
 _ENGINE_WORDS: Final[Mapping[type[Exception], str]] = {
+    NotOwner: "The session is on another server; try again later",
     ActorStopped: ServerStopping.error,
     SupervisorStopping: ServerStopping.error,
     InboxFull: "Server is busy",
@@ -257,7 +260,9 @@ def _routing_answer(error: HTTPException) -> Answer:
 def _answer(error: BaseException, body: dict[str, Any]) -> Answer:
     headers = {}
     retry = _nearest(type(error), _RETRY_AFTER_S)
-    if retry is not None:
+    if isinstance(error, NotOwner):
+        headers["Retry-After"] = str(error.retry_after_s)
+    elif retry is not None:
         headers["Retry-After"] = str(_RETRY_AFTER_S[retry])
     if isinstance(error, TokenRequired):
         headers["WWW-Authenticate"] = 'Bearer realm="mooring"'

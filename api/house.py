@@ -10,10 +10,12 @@ from typing import Final
 import msgspec
 
 from actors.partner.hosted import FINAL_TYPES
+from api.datadir import node_name
 from api.settings import Settings
 from api.storage import open_store
 from engine.clock import Clock
 from engine.durable import Log
+from engine.ownership import open_ownership
 from engine.seal import Sealer
 from engine.store import Store
 from engine.stream import StreamHub, StreamLimits
@@ -51,6 +53,12 @@ async def open_house(
             subscribers=settings.streams.per_server,
         )
         hub = StreamHub(store, final=FINAL_EVENTS, limits=limits)
-        log = Log(store=store, epoch=await store.begin_epoch(), publish=hub.publish, end=hub.end)
-        async with open_waker(store, clock) as waker:
+        epoch, node = await store.begin_epoch(), node_name(data_dir, clock)
+        async with (
+            open_ownership(store, node=node, lease_s=settings.lease_s) as ownership,
+            open_waker(store, clock) as waker,
+        ):
+            log = Log(
+                store=store, epoch=epoch, publish=hub.publish, end=hub.end, ownership=ownership
+            )
             yield House(hub=hub, log=log, sealer=sealer, waker=waker)

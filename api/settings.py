@@ -19,6 +19,7 @@ from actors.browser.settings import BrowserSettings
 from actors.partner.settings import PartnerSettings
 from api.address import Address, Origin, parse_address, parse_origin
 from engine.errors import MooringError
+from engine.ownership import LEASE_S
 from engine.seal import KeyInvalid, MasterKey
 from engine.store import PostgresUrl
 
@@ -71,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: Annotated[str, Meta(min_length=1)] = "./.mooring"
     key: tuple[str, ...] = ()
     store: str | None = None  # with a password in it: no message repeats it
+    lease_s: Annotated[float, Meta(ge=2, le=300)] = LEASE_S
     public_url: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None

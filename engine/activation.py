@@ -17,6 +17,7 @@ from engine.actor import DEFERRED, Actor
 from engine.cell import ActorEnded
 from engine.clock import Clock
 from engine.durable import DurableActor
+from engine.errors import anew
 from engine.policy import ActorPolicy, Restart
 from engine.ref import ActorRef
 from engine.reply import Reply
@@ -116,6 +117,11 @@ class ActivatedActor(DurableActor[S, C_contra, E]):
                 self._leave()
             case _IdleTimer():
                 self._idle()
+            case Wake() if self.refusing is not None:
+                pass  # its owner wakes it, or whoever is woken once the store is back
+            case _ if self.refusing is not None:
+                # Does not count as use: the next activation may be luckier.
+                raise anew(self.refusing)
             case Wake():
                 self.restart_idle_timer()
                 self.woken()

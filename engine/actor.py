@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 if TYPE_CHECKING:
+    import trio
+
     from engine.incarnation import Incarnation
     from engine.ref import ActorRef
     from engine.reply import Reply
@@ -134,6 +136,13 @@ class Actor:
     def resume(self) -> None:
         """Take ordinary messages again, from the next one on."""
         self._life.resume()
+
+    def live_within(self, scope: trio.CancelScope) -> None:
+        """End at once, as by a stop and for good, when `scope` is cancelled or its deadline passes.
+
+        Once, from `on_start`; the scope is entered when that has returned. `on_stop` is called.
+        """
+        self._life.span = scope
 
     def stop(self, *, grace_s: float = 0.0) -> None:
         """End this incarnation, for good unless the policy is PERMANENT.

@@ -13,9 +13,10 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from engine.actor import DEFERRED, Actor, JobEnded
+from engine.actor import DEFERRED, Actor, JobEnded, StopReason
 from engine.clock import Clock
-from engine.errors import AliasTaken, DomainError, StoreUnavailable
+from engine.errors import AliasTaken, DomainError, OwnershipLost, StoreUnavailable, anew
+from engine.ownership import NotOwner, Ownership, Tenure
 from engine.reply import Reply
 from engine.store import CatalogueRow, Claim, Commit, Event, Snapshot, Store
 
@@ -27,6 +28,7 @@ _COMMIT: Final = "engine.commit"
 _PAGE: Final = 500
 _RETRY_S: Final = 0.5
 _RETRY_MAX_S: Final = 10.0
+_AWAY: Final = "the store is not available; try again"
 
 
 class NotRecorded(DomainError):
@@ -48,12 +50,14 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
         epoch: of this start of the server; fences off any earlier one.
         publish: called with a stream and its new events right after their commit.
         end: called with a stream that is over, and why; its subscribers are told.
+        ownership: which streams this node may write to; None where nobody else could.
     """
 
     store: Store
     epoch: int
     publish: Callable[[str, Sequence[Event]], None]
     end: Callable[[str, str], None]
+    ownership: Ownership | None = None
 
 
 class Decider(Protocol[S, C_contra, E]):
@@ -117,7 +121,8 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
 
     A subclass turns messages into commands and hands them to `submit`. A commit refused by the
     store for another reason than its being unavailable is a crash: somebody else has written, and
-    what this actor knows is void.
+    what this actor knows is void. Where several nodes share the store, it lives only as long as
+    its stream is this node's.
 
     Args:
         stream: the log's name, `kind/id`.
@@ -140,8 +145,11 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
         self.clock = clock
         self.state: S | None = None
         self.seq = 0
+        self.refusing: DomainError | None = None  # why it takes no command, and knows no state
         self._decider = decider
         self._log = log
+        self._epoch = log.epoch
+        self._tenure: Tenure | None = None
         self._snapshot_every = snapshot_every
         self._snapshot_seq = 0
         self._line: deque[_Pending[S]] = deque()
@@ -161,6 +169,8 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
 
         `answer` is called with the state once the events are durable, and makes the answer.
         """
+        if self.refusing is not None:
+            raise anew(self.refusing)
         self._line.append(_Pending(command, reply or self.defer(), answer))
         self._go_on()
         return DEFERRED
@@ -179,8 +189,13 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
         Raises:
             StoreError: it is still there.
         """
-        await self._log.store.erase(self.stream, epoch=self._log.epoch)
+        await self._log.store.erase(self.stream, epoch=self._epoch)
         self.state, self.seq, self._snapshot_seq = None, 0, 0
+
+    @property
+    def epoch(self) -> int:
+        """What commits to this stream are written under."""
+        return self._epoch
 
     @property
     def quiet(self) -> bool:
@@ -190,6 +205,27 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
     # -- the actor -----------------------------------------------------------------------------
 
     async def on_start(self) -> None:
+        """Take the stream and load it; what comes is refused when either cannot be had now."""
+        try:
+            await self._take()
+            await self._load()
+        except NotOwner as elsewhere:
+            self.refusing = elsewhere
+        except StoreUnavailable:
+            self.state, self.refusing = None, NotRecorded(_AWAY)
+
+    async def on_stop(self, reason: StopReason) -> None:
+        """Let the stream go. A subclass calls this last."""
+        if self._tenure is not None and self._log.ownership is not None:
+            self._log.ownership.let_go(self._tenure)
+
+    async def _take(self) -> None:
+        if self._log.ownership is not None:
+            self._tenure = await self._log.ownership.take(self.stream)
+            self._epoch = self._tenure.epoch
+            self.live_within(self._tenure.scope)
+
+    async def _load(self) -> None:
         loaded = await self._log.store.load(self.stream)
         after = 0
         if loaded.snapshot is not None:
@@ -231,6 +267,8 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
             self._refuse(pending, AliasHeld(end.error.holder))
         elif end.cancelled or isinstance(end.error, StoreUnavailable):
             self._not_recorded(pending)
+        elif isinstance(end.error, OwnershipLost) and self._tenure is not None:
+            self._lose(pending, self._tenure)
         elif end.error is not None:
             raise end.error
         self._go_on()
@@ -266,7 +304,7 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
             snapshot = Snapshot(seq=newest, body=decider.snapshot(state))
         return Commit(
             stream=self.stream,
-            epoch=self._log.epoch,
+            epoch=self._epoch,
             expected_seq=self.seq,
             events=stored,
             snapshot=snapshot,
@@ -288,10 +326,18 @@ class DurableActor(Actor, Generic[S, C_contra, E]):
         if pending.reply is not None:
             pending.reply.refuse(error)
 
+    def _lose(self, pending: _Pending[S], tenure: Tenure) -> None:
+        """The stream is another node's: nothing of this was written, and nothing more will be."""
+        assert self._log.ownership is not None  # noqa: S101 - it has given the tenure
+        self.refusing = self._log.ownership.lost(tenure)
+        for one in (pending, *self._line):
+            self._refuse(one, anew(self.refusing))
+        self._line.clear()
+
     def _not_recorded(self, pending: _Pending[S]) -> None:
         """Tell the asker, who may ask again; the actor's own commands are tried until they hold."""
         if pending.reply is not None:
-            self._refuse(pending, NotRecorded("the store is not available; try again"))
+            self._refuse(pending, NotRecorded(_AWAY))
         elif not self.stopping:
             pending.failures += 1
             self._line.appendleft(pending)

@@ -6,11 +6,21 @@ not be delivered comes back with its error; nothing here knows a status code.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 
 class MooringError(Exception):
     """The root of everything that Mooring raises on purpose."""
+
+
+_E = TypeVar("_E", bound=Exception)
+
+
+def anew(error: _E) -> _E:
+    """Return a copy to raise at one caller: an instance raised at many keeps all frames alive."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(vars(error))
+    return copy
 
 
 class DomainError(MooringError):

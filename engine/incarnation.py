@@ -11,6 +11,7 @@ Laws of this file:
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -51,12 +52,13 @@ _GRACE_OVER: Final = _GraceOver()
 class Incarnation(Holdings):
     """One life of an actor, in the actor's task."""
 
-    __slots__ = ("actor", "paused", "starting")
+    __slots__ = ("actor", "paused", "span", "starting")
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         self.actor: Actor | None = None
         self.starting: trio.CancelScope | None = None  # while `on_start` runs
+        self.span: trio.CancelScope | None = None  # whose, if any, end is this one's end
         self.paused = False  # ordinary messages wait; what is in the control lane does not
 
     @property
@@ -76,11 +78,14 @@ class Incarnation(Holdings):
             actor = self.actor = self.cell.build()
             actor._life = self
             await self._start(actor)
-            while self.grace_until is None or self.jobs:
-                if self.jobs:
-                    await self._serve_with_jobs(actor)
-                else:
-                    await self._serve(actor)
+            with self.span or nullcontext():
+                while self.grace_until is None or self.jobs:
+                    if self.jobs:
+                        await self._serve_with_jobs(actor)
+                    else:
+                        await self._serve(actor)
+            if self.span is not None and self.span.cancelled_caught:
+                self.inbox.close()  # as by a stop, for good
         except Exception as caught:
             crash = caught
         finally:

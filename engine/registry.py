@@ -21,7 +21,7 @@ from engine.actor import DEFERRED, Actor, StopReason
 from engine.admission import Admission, AdmissionSettings
 from engine.cell import ActorEnded
 from engine.effects import Effect, Effects, Grant, Lapse, Park, Refuse, Start, Stop
-from engine.errors import DomainError, SpawnError
+from engine.errors import DomainError, SpawnError, anew
 from engine.ref import ActorRef
 from engine.reply import Reply
 from engine.supervisor import Supervisor
@@ -257,7 +257,7 @@ class Registry(Actor):
             return  # a start of the registry before this one
         effects = self.admission.failed(
             session_id,
-            _anew(failed.error),  # it may be remembered: without what it was raised by
+            anew(failed.error),  # it may be remembered: without what it was raised by
             now,
             remember_s=failed.remember_s,
             reason=failed.reason,
@@ -301,7 +301,7 @@ class Registry(Actor):
                 self._grant(effect)
             case Refuse(ticket, why):
                 self.admission.counts.has_refused(why)
-                self._seekers.pop(ticket).reply.refuse(_anew(self.refused(effect)))
+                self._seekers.pop(ticket).reply.refuse(anew(self.refused(effect)))
             case Lapse(session_id, token):
                 self._refs[session_id].signal(LeaseLapsed(token=token))
             case _:
@@ -355,10 +355,3 @@ class Registry(Actor):
         if session_id in self._here:
             self._here.discard(session_id)
             self.session_gone(session_id)
-
-
-def _anew(error: DomainError) -> DomainError:
-    """A copy to raise at one caller: an instance raised at many keeps the frames of all alive."""
-    copy = type(error).__new__(type(error), *error.args)
-    copy.__dict__.update(vars(error))
-    return copy

@@ -45,9 +45,14 @@ class _Owner(msgspec.Struct, frozen=True):
 
 
 class MemoryDisk:
-    """Everything that survives closing a store in memory."""
+    """Everything that survives closing a store in memory.
 
-    def __init__(self) -> None:
+    Args:
+        shared: whether several stores may have it open at once, as nodes do.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self.shared = shared
         self.epoch = 0
         self._owners: dict[str, _Owner] = {}
         self.cursor_key = bytes(KEY_BYTES)
@@ -176,6 +181,8 @@ class MemoryDisk:
 
     def own(self, stream: str, node: str, lease_s: float, now_s: float) -> int:
         """See `Store.own`."""
+        if not self.shared:
+            return self.epoch
         owner = self._owners.get(stream)
         if owner is not None and owner.node != node and owner.until_s > now_s:
             raise OwnedElsewhere(stream, node=owner.node, left_s=owner.until_s - now_s)
@@ -189,6 +196,8 @@ class MemoryDisk:
         self, held: Mapping[str, int], node: str, lease_s: float, now_s: float
     ) -> frozenset[str]:
         """See `Store.renew`."""
+        if not self.shared:
+            return frozenset(held)
         still = frozenset(self._still_held(held, node))
         for stream in still:
             self._owners[stream] = _Owner(node, held[stream], now_s + lease_s)

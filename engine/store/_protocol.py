@@ -150,6 +150,11 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Store(Protocol):
     """The durable log of every session. Streams are named `kind/id`."""
 
+    @property
+    def exclusive(self) -> bool:
+        """True when no other server can have it open: then a stream is owned without end."""
+        ...
+
     async def begin_epoch(self) -> int:
         """Return an epoch newer than every one before: once at each start of a server."""
         ...

@@ -65,6 +65,10 @@ class MemoryStore:
         self._cursors = ListCursors(disk.cursor_key)
         self._reads = 0
 
+    @property
+    def exclusive(self) -> bool:
+        return not self._disk.shared
+
     async def begin_epoch(self) -> int:
         await self._take_time()
         self._disk.epoch += 1

@@ -105,6 +105,10 @@ class PostgresStore:
         self._clock = clock
         self._cursors = ListCursors(cursor_key)
 
+    @property
+    def exclusive(self) -> bool:
+        return False
+
     async def begin_epoch(self) -> int:
         return await self._clerks.run(_WRITE_S, _begin_epoch)
 

@@ -62,6 +62,10 @@ class SqliteStore:
         self._cursors = ListCursors(writer.cursor_key)
         self._epoch = 0
 
+    @property
+    def exclusive(self) -> bool:
+        return True
+
     async def begin_epoch(self) -> int:
         self._epoch = await self._writer.run(_WRITE_S, begin_epoch)
         return self._epoch

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.datadir import DataDirUnusable, hold_data_dir
+from api.datadir import DataDirUnusable, hold_data_dir, node_name
+from engine.clock import SystemClock
 
 
 def mode(path: Path) -> int:
@@ -90,3 +91,14 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(DataDirUnusable), hold_data_dir(data):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_data_directory_is_one_node_however_often_it_is_started(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    name = node_name(one, SystemClock())
+    assert node_name(one, SystemClock()) == name
+    assert node_name(other, SystemClock()) != name
+    (one / "node").write_text("")  # as a full disk may leave it
+    assert len(node_name(one, SystemClock())) == 32

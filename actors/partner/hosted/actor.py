@@ -146,7 +146,7 @@ class HostedSessionActor(ActivatedActor[Hosted, Command, HostedEvent]):
         # Nothing but the row: a stream ends with its final event.
         commit = Commit(
             stream=self.stream,
-            epoch=self._log.epoch,
+            epoch=self.epoch,
             expected_seq=state.seq,
             row=row_of(state, is_handed_over=True),
         )

@@ -25,7 +25,7 @@ from joserfc.jwk import OKPKey
 
 from actors.partner.tenants.principal import Environment
 from engine.clock import Clock, timestamp
-from engine.errors import CommitConflict
+from engine.errors import CommitConflict, StaleEpoch
 from engine.seal import Sealer
 from engine.store import CatalogueRow, Commit, Event, Store, milliseconds
 
@@ -102,7 +102,7 @@ class SigningKeys:
             made = self._make(environment)
             try:
                 await self._store.commit(self._commit(environment, (*needed, made), after=seq))
-            except CommitConflict:
+            except (CommitConflict, StaleEpoch):
                 continue  # somebody else has made one at this moment
             return self._opened(environment, (*needed, made))[-1]
 
@@ -136,6 +136,9 @@ class SigningKeys:
 
     async def _load(self, environment: Environment) -> tuple[int, tuple[_Kept, ...]]:
         loaded = await self._store.load(_stream(environment))
+        # Nobody owns the keys, and a server that was started later may have made one: their number
+        # alone decides.
+        self._epoch = max(self._epoch, loaded.epoch)
         if loaded.row is None:
             return loaded.seq, ()
         return loaded.seq, msgspec.msgpack.decode(loaded.row.summary, type=tuple[_Kept, ...])

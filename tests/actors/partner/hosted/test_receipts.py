@@ -117,7 +117,7 @@ async def test_a_key_that_another_server_has_made_is_soon_used(
     disk, clock = MemoryDisk(), SeededClock(1)
     async with open_memory(disk, clock=clock) as store:
         ours = SigningKeys(store, epoch=1, sealer=sealer(), clock=clock)
-        theirs = SigningKeys(store, epoch=1, sealer=sealer(), clock=clock)
+        theirs = SigningKeys(store, epoch=2, sealer=sealer(), clock=clock)  # started later
         firsts: list[str] = []
 
         async def look(keys: SigningKeys) -> None:
@@ -130,6 +130,9 @@ async def test_a_key_that_another_server_has_made_is_soon_used(
         rotated = await theirs.rotate("sandbox")
         await trio.sleep(11)
         assert (await ours.newest("sandbox")).key_id == rotated.key_id
+        again = await ours.rotate("sandbox")
+        await trio.sleep(11)
+        assert (await theirs.newest("sandbox")).key_id == again.key_id
 
 
 async def test_private_keys_are_sealed_and_open_only_under_the_master_key(
