@@ -4,7 +4,7 @@ One event of 200 bytes and a catalogue row of 150, durable before anybody is tol
 reached is held against the same writers that each await a commit of their own; the bare thread,
 which serves no loop, is there to show what the hop between threads costs. Every round runs all
 subjects in turn, and medians of the rounds are quoted: these machines are noisy, and ratios carry
-over where figures don't. `python -m benchmarks store`.
+over where figures don't. PostgreSQL's part is in `store_postgres.py`. `python -m benchmarks store`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -23,17 +23,16 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import trio
 
+from benchmarks import store_postgres
 from benchmarks.report import Table
+from benchmarks.writers import BODY, SECONDS, SUMMARY, grouped, run_writers
 from engine import Actor, ActorRef, open_supervisor
-from engine.store import CatalogueRow, Commit, Event, ListQuery, SqliteStore, open_sqlite
+from engine.store import CatalogueRow, Commit, ListQuery, SqliteStore, open_sqlite
 
 _ROUNDS: Final = 5
-_SECONDS: Final = 1.0
 _WRITERS: Final = (1, 16, 256, 2_000)
 _ASKERS: Final = 64
 _SESSIONS: Final = 100_000
-_BODY: Final = b"x" * 200
-_SUMMARY: Final = b"s" * 150
 
 _MOORING: Final = "Mooring"
 _BARE: Final = "one commit per event, bare thread"
@@ -63,8 +62,8 @@ class Plain:
     def write(self, session: int, seq: int) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        execute("INSERT INTO events VALUES (?, ?, 'note', 1, ?)", (session, seq, _BODY))
-        execute("REPLACE INTO catalogue VALUES (?, ?, 'active', 1, ?)", (session, seq, _SUMMARY))
+        execute("INSERT INTO events VALUES (?, ?, 'note', 1, ?)", (session, seq, BODY))
+        execute("REPLACE INTO catalogue VALUES (?, ?, 'active', 1, ?)", (session, seq, SUMMARY))
         execute("COMMIT")
 
     def close(self) -> None:
@@ -76,7 +75,7 @@ def bare(folder: Path) -> float:
     plain = Plain(folder / "bare.db")
     count = 0
     began = time.perf_counter()
-    while (took := time.perf_counter() - began) < _SECONDS:
+    while (took := time.perf_counter() - began) < SECONDS:
         count += 1
         plain.write(0, count)
     plain.close()
@@ -91,59 +90,9 @@ async def awaited(folder: Path, writers: int) -> float:
     async def write(session: int, seq: int) -> None:
         await trio.to_thread.run_sync(plain.write, session, seq, limiter=turn)
 
-    rate, _ = await _run_writers(writers, write)
+    rate, _ = await run_writers(writers, write)
     plain.close()
     return rate
-
-
-async def grouped(store: SqliteStore, writers: int) -> tuple[float, float]:
-    """Events a second of so many tasks on a store, and the 99th percentile of a commit in ms."""
-    epoch = await store.begin_epoch()
-
-    async def write(session: int, seq: int) -> None:
-        stream = f"conversation/{epoch}-{session}"
-        await store.commit(
-            Commit(
-                stream=stream,
-                epoch=epoch,
-                expected_seq=seq - 1,
-                events=(Event(seq=seq, type="note", at_ms=1, body=_BODY),),
-                row=CatalogueRow(
-                    owner=stream,
-                    status="active",
-                    created_at_ms=1,
-                    updated_at_ms=seq,
-                    summary=_SUMMARY,
-                ),
-            ),
-            timeout_s=30,
-        )
-
-    return await _run_writers(writers, write)
-
-
-async def _run_writers(
-    writers: int, write: Callable[[int, int], Awaitable[None]]
-) -> tuple[float, float]:
-    """Let each writer begin its stream, then let all of them write for a while."""
-    latencies: list[float] = []
-    clock = time.perf_counter
-
-    async def run(session: int, until: float, seq: int) -> None:
-        while (began := clock()) < until:
-            await write(session, seq)
-            latencies.append(clock() - began)
-            seq += 1
-
-    async with trio.open_nursery() as nursery:
-        for session in range(writers):
-            nursery.start_soon(write, session, 1)
-    began = clock()
-    async with trio.open_nursery() as nursery:
-        for session in range(writers):
-            nursery.start_soon(run, session, began + _SECONDS, 2)
-    rate = len(latencies) / (clock() - began)
-    return rate, sorted(latencies)[int(len(latencies) * 0.99)] * 1000
 
 
 class _Echo(Actor):
@@ -207,7 +156,7 @@ async def fill(store: SqliteStore) -> None:
                 status="active" if number >= _SESSIONS - 1000 else "closed",
                 created_at_ms=number * 7919 % _SESSIONS,
                 updated_at_ms=number,
-                summary=_SUMMARY,
+                summary=SUMMARY,
                 tags={"business": f"B{number % 10}"},
             )
             stream = f"conversation/{number:08d}"
@@ -276,6 +225,7 @@ async def measure() -> list[Table]:
                 await measure_round(Path(name), rates, latencies)
         with tempfile.TemporaryDirectory(prefix="mooring-bench-") as name:
             lists = await measure_lists(Path(name))
+    postgres = await store_postgres.measure()
     asks = _medians(rates).pop("asks beside them")["asks"]
     del rates["asks beside them"]
     return [
@@ -289,4 +239,5 @@ async def measure() -> list[Table]:
         Table(title="a commit", unit="ms", rows=_medians(latencies)),
         Table(title="beside the busy writers", unit="per second", rows={"asks": {"asks": asks}}),
         Table(title=f"a page of 20 of {_SESSIONS:,} sessions", unit="ms", rows=lists),
+        *postgres,
     ]
