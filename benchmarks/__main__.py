@@ -18,6 +18,7 @@ BENCHMARKS: Final = {
     "partner": "creates of hosted sessions beside a bare route, and a page of a long list",
     "sleeper": "a thousand subscribers of which one reads nothing for 45 s",
     "store": "the durable log beside one commit per event, idle and busy",
+    "restoring": "ten browser sessions back after kill -9, beside logging in again",
     "streams_core": "fan-out inside the process: a cursor each beside one pump for all",
 }
 """Each is a module of this package with `measure`, which returns tables or rows of one, or with

@@ -27,14 +27,20 @@ class Served(msgspec.Struct, frozen=True):
 
 @contextmanager
 def served(
-    *, demo: bool = True, environment: Mapping[str, str] | None = None, **settings: str | float
+    *,
+    demo: bool = True,
+    environment: Mapping[str, str] | None = None,
+    data_dir: str | None = None,
+    **settings: str | float,
 ) -> Iterator[Served]:
     """Run `mooring serve` with `MOORING_BROWSER__*` settings for the length of a block.
 
     Args:
         environment: further variables; their names may be in small letters.
+        data_dir: where an earlier one has left something; None for a new one.
     """
-    with tempfile.TemporaryDirectory(prefix="mooring-bench-") as directory:
+    made = tempfile.TemporaryDirectory(prefix="mooring-bench-")
+    with contextlib.nullcontext(data_dir) if data_dir else made as directory:
         environ = os.environ | {"MOORING_BIND": "127.0.0.1:0", "MOORING_DATA_DIR": directory}
         environ |= {f"MOORING_BROWSER__{key.upper()}": str(it) for key, it in settings.items()}
         environ |= {key.upper(): value for key, value in (environment or {}).items()}

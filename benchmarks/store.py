@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import trio
 
-from benchmarks import store_postgres
+from benchmarks import restoring, store_postgres
 from benchmarks.report import Table
 from benchmarks.writers import BODY, SECONDS, SUMMARY, grouped, run_writers
 from engine import Actor, ActorRef, open_supervisor
@@ -226,6 +226,7 @@ async def measure() -> list[Table]:
         with tempfile.TemporaryDirectory(prefix="mooring-bench-") as name:
             lists = await measure_lists(Path(name))
     postgres = await store_postgres.measure()
+    restored = await trio.to_thread.run_sync(restoring.measure)
     asks = _medians(rates).pop("asks beside them")["asks"]
     del rates["asks beside them"]
     return [
@@ -240,4 +241,5 @@ async def measure() -> list[Table]:
         Table(title="beside the busy writers", unit="per second", rows={"asks": {"asks": asks}}),
         Table(title=f"a page of 20 of {_SESSIONS:,} sessions", unit="ms", rows=lists),
         *postgres,
+        *restored,
     ]

@@ -55,7 +55,8 @@ class _AccountViews:
     async def signup(self) -> Response:
         self._limits.take()
         who = requests.email_and_password(await requests.read_body(request))
-        entered = await self._accounts.sign_up(who.email, who.password, kind="api")
+        client = self._limits.client
+        entered = await self._accounts.sign_up(who.email, who.password, kind="api", client=client)
         return self._tokens(entered, status=201)
 
     async def login(self) -> Response:

@@ -15,7 +15,7 @@ import httpx
 from actors.partner.errors import PartnerError
 from actors.partner.tenants.accounts import Account, Accounts
 from actors.partner.tenants.family import open_tenants
-from actors.partner.tenants.passwords import MIN_CHARS, Passwords
+from actors.partner.tenants.passwords import MIN_CHARS, open_passwords
 from actors.partner.tenants.principal import Role
 from actors.partner.tenants.records import QuotaReached
 from api import log
@@ -203,6 +203,7 @@ async def _accounts(settings: Settings, data_dir: Path) -> AsyncIterator[Account
 
     try:
         async with (
+            open_passwords(clock) as passwords,
             open_house(settings, data_dir=data_dir, sealer=sealer, clock=clock) as house,
             open_tenants(
                 settings.partner,
@@ -213,7 +214,7 @@ async def _accounts(settings: Settings, data_dir: Path) -> AsyncIterator[Account
                 tell=later,
             ) as tenants,
         ):
-            yield Accounts(tenants, passwords=Passwords(clock), clock=clock)
+            yield Accounts(tenants, passwords=passwords, clock=clock)
     except* PartnerError as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):

@@ -14,7 +14,7 @@ from actors.partner.tenants.access_token import PURPOSE, AccessTokens
 from actors.partner.tenants.accounts import Accounts
 from actors.partner.tenants.family import Tenants, open_tenants
 from actors.partner.tenants.keyring import KeyRing
-from actors.partner.tenants.passwords import Cost, Passwords
+from actors.partner.tenants.passwords import Cost, open_passwords
 from actors.partner.tenants.records import QuotaReached
 from actors.partner.webhooks import Webhooks, open_webhooks
 from api.dashboard import AREA as DASHBOARD
@@ -125,7 +125,7 @@ async def open_partner(
                 drain_s=drain_s,
             )
         )
-        passwords = Passwords(clock, cost=password_cost)
+        passwords = await stack.enter_async_context(open_passwords(clock, cost=password_cost))
         yield PartnerHouse(
             settings=settings,
             tenants=tenants,

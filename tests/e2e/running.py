@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE
@@ -142,16 +142,22 @@ class Mooring:
 
 @asynccontextmanager
 async def mooring(
-    data_dir: Path, *, demo: DemoUrls | None = None, **settings: str | float
+    data_dir: Path,
+    *,
+    demo: DemoUrls | None = None,
+    environment: Mapping[str, str] | None = None,
+    **settings: str | float,
 ) -> AsyncIterator[Mooring]:
     """Start a server with `MOORING_BROWSER__*` settings; it has gone when the scope ends.
 
     Args:
         demo: a demo of its own process, that outlives the server; None: the server starts one.
+        environment: other settings, as `MOORING_STORE`.
     """
     environ = {key: value for key, value in os.environ.items() if not key.startswith("MOORING_")}
     environ |= {"MOORING_BIND": "127.0.0.1:0", "MOORING_DATA_DIR": str(data_dir)}
     environ |= {f"MOORING_BROWSER__{key.upper()}": str(value) for key, value in settings.items()}
+    environ |= environment or {}
     command = [str(Path(sys.executable).parent / "mooring"), "serve"]
     if demo is None:
         command.append("--demo")

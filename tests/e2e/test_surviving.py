@@ -11,8 +11,11 @@ from typing import Any
 import trio
 import trio_websocket
 
+from engine.clock import SystemClock
+from engine.seal import MasterKey
 from tests.e2e.running import chromium_directories, demo_on_its_own, mooring
 from tests.e2e.test_events import history
+from tests.faults.private_postgres import PrivatePostgres
 
 
 async def test_a_killed_servers_sessions_answer_under_their_ids_without_a_second_login(
@@ -145,13 +148,43 @@ async def test_nothing_in_the_data_directory_gives_a_secret_away(data_dir: Path)
     assert found_in(data_dir, secrets) == {}
 
 
-def found_in(directory: Path, secrets: set[bytes]) -> dict[str, bytes]:
-    """Return the files that hold a secret, raw, in base64 or in hex."""
-    forms = {
+async def test_with_postgresql_it_is_the_same_and_a_dump_gives_nothing_away(
+    data_dir: Path, postgres: PrivatePostgres
+) -> None:
+    postgres.sql("CREATE DATABASE surviving")
+    environment = {
+        "MOORING_STORE": postgres.url("surviving"),
+        "MOORING_KEY": MasterKey.generate(SystemClock()).text,
+    }
+    async with demo_on_its_own() as demo:
+        async with mooring(data_dir, demo=demo, environment=environment) as server:
+            session_id = await server.open_session()
+            secrets = {b"harbor-1", b"demo-captcha-key", *await cookies_in_chromium(data_dir)}
+            assert len(secrets) > 2
+            await server.stop(signal.SIGKILL)
+        dump = await trio.to_thread.run_sync(postgres.dump, "surviving")
+        assert session_id.encode() in dump
+        assert [form for form in forms_of(secrets) if form in dump] == []
+        async with mooring(data_dir, demo=demo, environment=environment) as server:
+            assert await server.status(session_id) == "waiting"
+            booking = await server.get_booking(session_id=session_id)
+            assert booking.json()["booking_number"] == "RICFEM857500", booking.text
+            assert await server.logins() == 1
+            assert (await server.delete(session_id)).status_code == 200
+
+
+def forms_of(secrets: set[bytes]) -> dict[bytes, bytes]:
+    """Return the secrets by what they may look like: raw, in base64, in hex."""
+    return {
         form: secret
         for secret in secrets
         for form in (secret, base64.b64encode(secret).rstrip(b"="), secret.hex().encode())
     }
+
+
+def found_in(directory: Path, secrets: set[bytes]) -> dict[str, bytes]:
+    """Return the files that hold a secret."""
+    forms = forms_of(secrets)
     files = [file for file in directory.rglob("*") if file.is_file()]
     assert any(file.name == "mooring.db" for file in files)
     texts = {str(file): file.read_bytes() for file in files}

@@ -63,6 +63,11 @@ class PrivatePostgres:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def dump(self, database: str = USER) -> bytes:
+        """Return what `pg_dump` writes of a database. Blocks."""
+        command = [_program("pg_dump"), "-d", self.url(database)]
+        return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+
     def kill(self) -> None:
         """Let the whole server be killed, as `kill -9` does."""
         self._ask("kill")

@@ -11,7 +11,6 @@ from actors.partner.tenants.admission import (
     ReadProfile,
     ReadUsage,
     ReadUser,
-    SettleBooks,
     Usage,
 )
 from actors.partner.tenants.commands import (
@@ -76,7 +75,6 @@ __all__ = [
     "RevokeKey",
     "Role",
     "SessionEnded",
-    "SettleBooks",
     "Tenants",
     "Usage",
     "User",

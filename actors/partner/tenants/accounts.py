@@ -82,15 +82,21 @@ class Accounts:
 
     # -- beginning -----------------------------------------------------------------------------
 
-    async def sign_up(self, email: str, password: str, *, kind: LoginKind) -> Entered:
+    async def sign_up(
+        self, email: str, password: str, *, kind: LoginKind, client: str = ""
+    ) -> Entered:
         """Make an account with a tenant of its own, and log in.
+
+        Args:
+            client: the address that asks.
 
         Raises:
             SignupClosed, EmailTaken, FieldInvalid, RateLimited.
         """
         if self._tenants.settings.signup == "closed":
             raise SignupClosed
-        tenant_id, user = await self._make(email, password, "owner", by=None)
+        with self._throttle.trying(client):
+            tenant_id, user = await self._make(email, password, "owner", by=None)
         return await self._enter(tenant_id, user, kind)
 
     async def add(
@@ -133,10 +139,12 @@ class Accounts:
         """
         email = normalise(email)
         account = self._emails.digests(email)[0]
-        self._throttle.guess(account, client, self._clock.now())
-        holder = await self._find(email)
-        user = None if holder is None else await self._user(*holder)
-        is_right = await self._passwords.verify(None if user is None else user.password, password)
+        with self._throttle.trying(client, account=account):
+            self._throttle.guess(account, client, self._clock.now())
+            holder = await self._find(email)
+            user = None if holder is None else await self._user(*holder)
+            hashed = None if user is None else user.password
+            is_right = await self._passwords.verify(hashed, password)
         if holder is None or user is None or not is_right:
             raise CredentialsRefused(_WRONG)
         entered = await self._enter(holder[0], user, kind)

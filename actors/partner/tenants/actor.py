@@ -7,31 +7,25 @@ comes to memory. Only what cannot be found out again is written down.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
-from actors.partner.errors import CredentialsRefused, NotFound, QuotaExceeded
-from actors.partner.limits import Window
+from actors.partner.errors import NotFound, QuotaExceeded
 from actors.partner.settings import PartnerSettings
 from actors.partner.tenants.admission import (
     AdmitCookie,
     AdmitKey,
     Admitted,
     AdmitUser,
-    EnvironmentUsage,
     Fresh,
     ListKeys,
     ReadProfile,
     ReadUsage,
     ReadUser,
-    SettleBooks,
-    Usage,
 )
 from actors.partner.tenants.census import read_sessions
 from actors.partner.tenants.commands import (
@@ -51,7 +45,7 @@ from actors.partner.tenants.commands import (
     RevokeKey,
 )
 from actors.partner.tenants.decider import TenantDecider, stream_of
-from actors.partner.tenants.decision import find_login, live_login
+from actors.partner.tenants.decision import find_login
 from actors.partner.tenants.events import (
     BOOKS_TYPES,
     BooksClosed,
@@ -62,11 +56,13 @@ from actors.partner.tenants.events import (
     TenantCreated,
     TenantEvent,
 )
+from actors.partner.tenants.gate import Gate
 from actors.partner.tenants.ledger import Books, Found, Ledger, Limits
 from actors.partner.tenants.places import Confirm, GiveBack, Reservation, Reserve, SessionEnded
-from actors.partner.tenants.principal import Environment, Principal
-from actors.partner.tenants.records import ApiKey, Limit, Login, Profile, QuotaReached
+from actors.partner.tenants.principal import Environment
+from actors.partner.tenants.records import Limit, Profile, QuotaReached
 from actors.partner.tenants.tenant import Tenant, limit_name
+from actors.partner.tenants.usage import usage_of
 from engine import Clock, JobEnded, MooringError
 from engine.activation import ActivatedActor
 from engine.clock import timestamp
@@ -80,8 +76,6 @@ RESERVATION_S: Final = 60.0
 BOOKS_EVERY_S: Final = 60.0
 _RETRY_S: Final = 5.0
 _WARN_AT: Final = 0.8
-# People click; pages ask several times for each click.
-_COOKIE_REQUESTS_PER_MINUTE: Final = 600
 
 # Hands a limit over to webhooks; returns once that is durable.
 Tell: TypeAlias = Callable[[str, QuotaReached], Awaitable[None]]
@@ -121,11 +115,8 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
         self.tenant_id = tenant_id
         self._limits = limits_of(settings)
         self._tell = tell
-        self._rate = Window(settings.rate_limit_per_minute)
-        self._cookie_rate = Window(max(settings.rate_limit_per_minute, _COOKIE_REQUESTS_PER_MINUTE))
+        self._gate = Gate(tenant_id, requests_per_minute=settings.rate_limit_per_minute)
         self._ledger = Ledger(self._limits, Books(), clock.now())
-        self._keys: dict[str, ApiKey] = {}  # by digest
-        self._last_used: dict[str, str] = {}  # by key id, since the books were closed
         self._noting: set[str] = set()
         self._looking = False
         self._look_again = False
@@ -139,7 +130,7 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
             self._ledger = Ledger(self._limits, self.state.books, self.clock.now())
             sessions = await self._read_sessions()
             self._ledger.found(sessions)
-            self._index_keys()
+            self._gate.take_over(self.state)
             self._tell_what_is_untold()
             # A session may still be made whose place was given by a life that has crashed since.
             self.set_timer("look", RESERVATION_S, _LookAgain())
@@ -161,10 +152,10 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
                 return super().handle(message)
         return None
 
-    def obey(self, message: Any) -> Any:  # noqa: PLR0911, PLR0912 - one line a message
+    def obey(self, message: Any) -> Any:  # noqa: PLR0911 - one line a message
         match message:
-            case AdmitKey():
-                return self._admit_key(message)
+            case AdmitKey() | AdmitUser() | AdmitCookie():
+                return self._admit(message)
             case Reserve(environment=environment):
                 return self._reserve(environment)
             case Confirm():
@@ -173,14 +164,8 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
                 return self._ledger.give_back(token)
             case SessionEnded(session_id=session_id):
                 return self._ledger.end(session_id)
-            case AdmitUser():
-                return self._admit_user(message)
-            case AdmitCookie():
-                return self._admit_cookie(message)
             case ReadUser() | ReadProfile() | ListKeys() | ReadUsage():
                 return self._read(message)
-            case SettleBooks():
-                return self.submit(self._books_to_close())
             case Refresh():
                 return self.submit(message, lambda state: self._fresh(state, message))
             case GenerateKey():
@@ -208,11 +193,8 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
             match event:
                 case TenantCreated():
                     self.restart_idle_timer()
-                case KeyCreated():
-                    self._index_keys()
-                case KeyRevoked(key_id=key_id):
-                    self._index_keys()
-                    self._last_used.pop(key_id, None)
+                case KeyCreated() | KeyRevoked():
+                    self._gate.take_over(self.state)
                 case BooksClosed(books=books, last_used=last_used):
                     self._booked(books, last_used)
                 case LimitNoted(reached=reached):
@@ -238,49 +220,11 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
 
     # -- admitting -----------------------------------------------------------------------------
 
-    def _admit_key(self, message: AdmitKey) -> Admitted:
-        key = self._keys.get(message.digest)
-        if key is None:
-            raise CredentialsRefused("Invalid API key")
-        now = self.clock.now()
-        rate = self._rate.take(now)
-        self._last_used[key.key_id] = timestamp(now)
-        self._plan_books()
-        principal = Principal(
-            tenant_id=self.tenant_id, kind="key", id=key.key_id, environment=key.environment
-        )
-        return Admitted(principal=principal, rate=rate)
-
-    def _admit_user(self, message: AdmitUser) -> Admitted:
-        now = self.clock.now()
-        state = self.state
-        login = None
-        if state is not None:
-            login = live_login(state, message.login_id, timestamp(now))
-        if login is None or login.user_id != message.user_id or login.kind != "api":
-            raise CredentialsRefused("Invalid or expired token")
-        return self._admitted(login, self._rate, message.login_id)
-
-    def _admit_cookie(self, message: AdmitCookie) -> Admitted:
-        now = self.clock.now()
-        login = None
-        if self.state is not None:
-            login = find_login(self.state, message.locator, timestamp(now))
-        is_good = login is not None and hmac.compare_digest(login.secret, message.secret)
-        if login is None or login.kind != "web" or not is_good:
-            raise CredentialsRefused("The session has ended; log in again")
-        return self._admitted(login, self._cookie_rate, login.login_id)
-
-    def _admitted(self, login: Login, window: Window, login_id: str) -> Admitted:
-        state = self.state
-        user = None if state is None else state.users.get(login.user_id)
-        if user is None:
-            raise CredentialsRefused
-        principal = Principal(
-            tenant_id=self.tenant_id, kind="user", id=user.user_id, role=user.role
-        )
-        rate = window.take(self.clock.now())
-        return Admitted(principal=principal, rate=rate, login_id=login_id)
+    def _admit(self, message: AdmitKey | AdmitUser | AdmitCookie) -> Admitted:
+        admitted = self._gate.admit(self.state, message, self.clock.now())
+        if isinstance(message, AdmitKey):
+            self._plan_books()
+        return admitted
 
     def _fresh(self, state: Tenant, message: Refresh) -> Fresh | None:
         """Return whose token was exchanged; None when an old one was, which has ended them all."""
@@ -288,10 +232,6 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
         if login is None:
             return None
         return Fresh(user=state.users[login.user_id], login_id=login.login_id)
-
-    def _index_keys(self) -> None:
-        keys = {} if self.state is None else self.state.keys
-        self._keys = {key.digest: key for key in keys.values()}
 
     # -- counting ------------------------------------------------------------------------------
 
@@ -355,7 +295,7 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
             self.set_timer("books", BOOKS_EVERY_S, _CloseBooksNow())
 
     def _books_to_close(self) -> CloseBooks:
-        return CloseBooks(books=self._ledger.close(), last_used=dict(self._last_used))
+        return CloseBooks(books=self._ledger.close(), last_used=dict(self._gate.last_used))
 
     def _close_books(self) -> None:
         self._books_due = False
@@ -366,12 +306,9 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
 
     def _booked(self, books: Books, last_used: Mapping[str, str]) -> None:
         self._ledger.closed(books)
-        self._last_used = {
-            key_id: at for key_id, at in self._last_used.items() if at > last_used.get(key_id, "")
-        }
-        if self._ledger.unbooked or self._last_used:
+        self._gate.written_down(last_used)
+        if self._ledger.unbooked or self._gate.last_used:
             self._plan_books()
-        self._index_keys()
 
     # -- telling of limits ---------------------------------------------------------------------
 
@@ -425,33 +362,10 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
             case ReadProfile():
                 return Profile() if state is None else state.profile
             case ListKeys():
-                keys = () if state is None else state.keys.values()
-                return tuple(sorted(map(self._with_last_use, keys), key=_age, reverse=True))
+                return () if state is None else self._gate.keys(state)
             case ReadUsage():
-                return self._usage()
-
-    def _with_last_use(self, key: ApiKey) -> ApiKey:
-        last_used_at = self._last_used.get(key.key_id, key.last_used_at)
-        return replace(key, last_used_at=last_used_at)
-
-    def _usage(self) -> Usage:
-        now = self.clock.now()
-        month = self._ledger.month(now)
-        return Usage(
-            month=month.name,
-            resets_at=timestamp(month.ends_at),
-            sandbox=self._usage_of("sandbox"),
-            production=self._usage_of("production"),
-            active=self._ledger.active,
-            max_active=self._limits.max_active,
-            rate_limit_per_minute=self._rate.limit,
-            days=self._ledger.days(),
-        )
-
-    def _usage_of(self, environment: Environment) -> EnvironmentUsage:
-        used, limit = self._ledger.used(environment, self.clock.now()), self._limits.quotas
-        remaining = max(0, limit[environment] - used)
-        return EnvironmentUsage(used=used, limit=limit[environment], remaining=remaining)
+                rate_limit = self._gate.requests_per_minute
+                return usage_of(self._ledger, self.clock.now(), rate_limit=rate_limit)
 
     # -- leaving -------------------------------------------------------------------------------
 
@@ -480,7 +394,3 @@ def limits_of(settings: PartnerSettings) -> Limits:
         "production": settings.production_quota,
     }
     return Limits(quotas=quotas, max_active=settings.max_active)
-
-
-def _age(key: ApiKey) -> tuple[str, str]:
-    return key.created_at, key.key_id

@@ -78,13 +78,6 @@ class ReadUsage(_Ask, frozen=True, kw_only=True):
     """Answered with the `Usage` of this moment."""
 
 
-class SettleBooks(_Ask, frozen=True, kw_only=True):
-    """Write down what is counted, up to now; answered with None once it is durable.
-
-    To be asked before ended sessions are erased: from then on the month's usage does not need them.
-    """
-
-
 class EnvironmentUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What is used of a month's quota."""
 

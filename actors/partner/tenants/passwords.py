@@ -2,7 +2,7 @@
 
 Guarantees:
 - At most `threads` hashes are made at once, and at most `waiting` wait for their turn; whoever
-  comes then is told to come again. The loop never hashes.
+  comes then is told to come again. The loop never hashes, and threads that do make way for it.
 - A password for an account that does not exist takes as long as a wrong one.
 - No error, log or repr holds a password.
 """
@@ -10,15 +10,18 @@ Guarantees:
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, TypeVar
 
 import argon2
 import msgspec
-import trio
 
 from actors.partner.errors import FieldInvalid, RateLimited
+from actors.partner.tenants.backstage import Backstage, open_backstage
 from engine import Clock
 
 _T = TypeVar("_T")
@@ -49,26 +52,13 @@ def check_password(password: str) -> None:
 
 
 class Passwords:
-    """Hashes and verifies passwords.
+    """Hashes and verifies passwords; made by `open_passwords`."""
 
-    Args:
-        threads: how many at once; one core is left to the rest.
-    """
-
-    def __init__(
-        self,
-        clock: Clock,
-        *,
-        cost: Cost | None = None,
-        threads: int | None = None,
-        waiting: int = _WAITING,
-    ) -> None:
-        cost = cost or Cost()
+    def __init__(self, backstage: Backstage, clock: Clock, *, cost: Cost, waiting: int) -> None:
+        self._backstage = backstage
         self._hasher = argon2.PasswordHasher(
             time_cost=cost.passes, memory_cost=cost.memory_kib, parallelism=cost.lanes
         )
-        cores = len(os.sched_getaffinity(0))
-        self._limiter = trio.CapacityLimiter(threads or max(1, min(_MAX_THREADS, cores - 1)))
         self._waiting = waiting
         self._nobodys_password = f"{clock.random_bits(128):032x}"
         self._nobodys: str | None = None
@@ -113,9 +103,29 @@ class Passwords:
         return self._nobodys
 
     async def _run(self, work: partial[_T]) -> _T:
-        if self._limiter.statistics().tasks_waiting >= self._waiting:
+        if self._backstage.waiting >= self._waiting:
             raise RateLimited(retry_after_s=_BUSY_RETRY_S)
-        return await trio.to_thread.run_sync(work, limiter=self._limiter)
+        return await self._backstage.run(work)
+
+
+@asynccontextmanager
+async def open_passwords(
+    clock: Clock,
+    *,
+    cost: Cost | None = None,
+    threads: int | None = None,
+    waiting: int = _WAITING,
+) -> AsyncIterator[Passwords]:
+    """Open what hashes for the length of a block.
+
+    Args:
+        threads: how many at once; where nothing is said, one core is left to the rest.
+        waiting: how many may wait for a thread.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    threads = threads or max(1, min(_MAX_THREADS, cores - 1))
+    async with open_backstage(threads, name="passwords") as backstage:
+        yield Passwords(backstage, clock, cost=cost or Cost(), waiting=waiting)
 
 
 def _same(password: str) -> str:

@@ -1,15 +1,18 @@
 """How many guesses at passwords are let through: few for a guesser, none lost for the owner.
 
 Laws of this file: it awaits nothing and reads no clock. What may be guessed is bounded for each
-account and client together, and for each account from clients that have never logged in to it. A
-client that has is not stopped by what others do, so nobody can lock an account's people out.
+account and client together, and for each account from clients that have never logged in to it; what
+is being tried at once, for each client. Whoever has logged in to an account from a client is not
+stopped by what others do there or elsewhere, so nobody can lock an account's people out.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -22,6 +25,9 @@ PAIR_REFILL_S: Final = 60.0
 # From anywhere: a hundred at once, then one each ten seconds.
 ACCOUNT_GUESSES: Final = 100
 ACCOUNT_REFILL_S: Final = 10.0
+# A password takes some 25 ms: whoever tries more at once makes others wait.
+AT_ONCE: Final = 8
+_AT_ONCE_RETRY_S: Final = 1
 _KNOWN: Final = 50_000
 
 
@@ -32,6 +38,26 @@ class Throttle:
         self._pairs = Buckets(PAIR_GUESSES, refill_s=PAIR_REFILL_S)
         self._accounts = Buckets(ACCOUNT_GUESSES, refill_s=ACCOUNT_REFILL_S)
         self._known: OrderedDict[str, None] = OrderedDict()
+        self._trying: Counter[str] = Counter()
+
+    @contextmanager
+    def trying(self, client: str, *, account: str | None = None) -> Iterator[None]:
+        """Try a password, or make one, for the length of a block.
+
+        Raises:
+            RateLimited: the client tries as many as it may at once.
+        """
+        is_known = account is not None and _pair(account, client) in self._known
+        name = client_name(client)
+        if self._trying[name] >= AT_ONCE and not is_known:
+            raise RateLimited(retry_after_s=_AT_ONCE_RETRY_S)
+        self._trying[name] += 1
+        try:
+            yield
+        finally:
+            self._trying[name] -= 1
+            if not self._trying[name]:
+                del self._trying[name]
 
     def guess(self, account: str, client: str, now: datetime) -> None:
         """Count a guess before it is tried.

@@ -21,7 +21,6 @@ from actors.partner.tenants import (
     Reserve,
     RevokeKey,
     SessionEnded,
-    SettleBooks,
 )
 from actors.partner.tenants.actor import BOOKS_EVERY_S, IDLE_S, RESERVATION_S
 from engine.store import MemoryDisk
@@ -147,7 +146,7 @@ async def test_usage_does_not_shrink_when_ended_sessions_are_erased(
     async with world(disk=disk) as it:
         session_id = await it.create()
         await it.ask(SessionEnded(session_id=session_id))
-        await it.ask(SettleBooks())
+        await trio.sleep(BOOKS_EVERY_S + 1)
         await it.store.erase(f"hosted/{session_id}", epoch=it.tenants.log.epoch)
     async with world(disk=disk, create=False) as it:
         usage = await it.usage()

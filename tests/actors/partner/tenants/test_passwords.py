@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import argon2
@@ -10,26 +11,26 @@ import pytest
 import trio
 
 from actors.partner import FieldInvalid, RateLimited
-from actors.partner.tenants.passwords import Cost, Passwords, check_password
+from actors.partner.tenants.passwords import Cost, Passwords, check_password, open_passwords
 from engine import SystemClock
 
 CHEAP = Cost(passes=1, memory_kib=8)
 GOOD = "correct horse battery"
 
 
-def passwords(**options: Any) -> Passwords:
-    return Passwords(SystemClock(), cost=CHEAP, **options)
+def passwords(**options: Any) -> AbstractAsyncContextManager[Passwords]:
+    return open_passwords(SystemClock(), cost=CHEAP, **options)
 
 
 async def test_a_hash_is_argon2id_and_its_passwords_only() -> None:
-    it = passwords()
-    hashed = await it.hash(GOOD)
-    assert hashed.startswith("$argon2id$v=19$")
-    assert await it.verify(hashed, GOOD)
-    assert not await it.verify(hashed, GOOD + "x")
-    assert not await it.verify("no hash", GOOD)
-    assert not await it.verify(hashed, "x" * 100_000)
-    assert not await it.verify(hashed, "\ud800")
+    async with passwords() as it:
+        hashed = await it.hash(GOOD)
+        assert hashed.startswith("$argon2id$v=19$")
+        assert await it.verify(hashed, GOOD)
+        assert not await it.verify(hashed, GOOD + "x")
+        assert not await it.verify("no hash", GOOD)
+        assert not await it.verify(hashed, "x" * 100_000)
+        assert not await it.verify(hashed, "\ud800")
 
 
 def test_the_default_cost_is_owasps() -> None:
@@ -37,17 +38,14 @@ def test_the_default_cost_is_owasps() -> None:
 
 
 async def test_a_letter_is_the_same_however_it_is_composed() -> None:
-    it = passwords()
-    assert await it.verify(
-        await it.hash("caf\u00e9 caf\u00e9 caf\u00e9"), "cafe\u0301 " * 2 + "café"
-    )
+    async with passwords() as it:
+        assert await it.verify(await it.hash("caf\u00e9" * 4), "cafe\u0301" * 4)
 
 
 async def test_an_account_that_does_not_exist_is_hashed_like_any_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    it, costs = passwords(), []
-    await it.warm()
+    costs = []
     genuine = argon2.PasswordHasher.verify
 
     def verify(self: Any, hashed: str, password: str) -> bool:
@@ -55,9 +53,11 @@ async def test_an_account_that_does_not_exist_is_hashed_like_any_other(
         return genuine(self, hashed, password)
 
     monkeypatch.setattr(argon2.PasswordHasher, "verify", verify)
-    hashed = await it.hash(GOOD)
-    assert not await it.verify(hashed, "wrong password")
-    assert not await it.verify(None, "wrong password")
+    async with passwords() as it:
+        await it.warm()
+        hashed = await it.hash(GOOD)
+        assert not await it.verify(hashed, "wrong password")
+        assert not await it.verify(None, "wrong password")
     assert costs[0] == costs[1]
 
 
@@ -87,17 +87,17 @@ async def test_few_hash_at_once_few_wait_and_the_rest_is_told_to_come_again(
 ) -> None:
     held = Held()
     monkeypatch.setattr(argon2.PasswordHasher, "verify", held)
-    it, outcomes = passwords(threads=2, waiting=3), []
+    outcomes: list[bool | None] = []
 
-    async def guess() -> None:
+    async def guess(it: Passwords) -> None:
         try:
             outcomes.append(await it.verify("$argon2id$", "guess"))
         except RateLimited:
             outcomes.append(None)
 
-    async with trio.open_nursery() as nursery:
+    async with passwords(threads=2, waiting=3) as it, trio.open_nursery() as nursery:
         for _ in range(20):
-            nursery.start_soon(guess)
+            nursery.start_soon(guess, it)
         with trio.fail_after(10):
             while held.at_once < 2 or outcomes.count(None) < 15:
                 await trio.lowlevel.checkpoint()

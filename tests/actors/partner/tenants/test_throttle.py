@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from actors.partner import RateLimited
 from actors.partner.tenants.throttle import (
     ACCOUNT_GUESSES,
     ACCOUNT_REFILL_S,
+    AT_ONCE,
     PAIR_GUESSES,
     PAIR_REFILL_S,
     Throttle,
@@ -62,6 +64,24 @@ def test_whoever_was_right_has_all_guesses_again() -> None:
         throttle.guess("ada", "10.0.0.1", NOW)
     throttle.was_right("ada", "10.0.0.1")
     assert exhaust(throttle, "ada", "10.0.0.1") == PAIR_GUESSES
+
+
+def test_a_client_tries_few_at_once_and_does_not_stop_those_who_have_been_right() -> None:
+    throttle = Throttle()
+    throttle.was_right("ada", "10.0.0.1")
+    with ExitStack() as going_on:
+        for _ in range(AT_ONCE):
+            going_on.enter_context(throttle.trying("10.0.0.1", account="bob"))
+        with pytest.raises(RateLimited), throttle.trying("10.0.0.1", account="bob"):
+            pass
+        with pytest.raises(RateLimited), throttle.trying("10.0.0.1"):
+            pass
+        with throttle.trying("10.0.0.1", account="ada"):
+            pass
+        with throttle.trying("10.0.0.2", account="bob"):
+            pass
+    with throttle.trying("10.0.0.1"):
+        pass
 
 
 def test_a_refused_guess_costs_nothing() -> None:
