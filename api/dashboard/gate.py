@@ -87,7 +87,8 @@ class Gate:
             SignupClosed, EmailTaken, FieldInvalid, RateLimited.
         """
         self._limits.take()
-        return await self._accounts.sign_up(email, password, kind=_KIND)
+        client = self._limits.client
+        return await self._accounts.sign_up(email, password, client=client, kind=_KIND)
 
     async def log_in(self, email: str, password: str) -> Entered:
         """Begin a login for `welcome`.

@@ -82,9 +82,7 @@ class Accounts:
 
     # -- beginning -----------------------------------------------------------------------------
 
-    async def sign_up(
-        self, email: str, password: str, *, kind: LoginKind, client: str = ""
-    ) -> Entered:
+    async def sign_up(self, email: str, password: str, *, client: str, kind: LoginKind) -> Entered:
         """Make an account with a tenant of its own, and log in.
 
         Args:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import trio
 
+from api.partner.terminal import qr_lines
 from tests.api.harness import ROOT, Server, server
 from tests.api.partner.partnering import PASSWORD
 
@@ -31,7 +32,12 @@ def command(
         timeout=60,
         text=True,
         cwd=data_dir.parent,
-        env={"MOORING_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT), **env},
+        env={
+            "MOORING_DATA_DIR": str(data_dir),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONIOENCODING": "utf-8",
+            **env,
+        },
     )
 
 
@@ -118,6 +124,31 @@ async def test_an_address_has_one_account(tmp_path: Path) -> None:
         done = await run(tmp_path / "data", "add-user", "--email", EMAIL, "--password-stdin")
         assert done.returncode == code
     assert "already" in done.stderr
+
+
+async def test_a_session_is_made_and_its_url_drawn_for_a_phone(tmp_path: Path) -> None:
+    async with server(tmp_path) as it:
+        await it.wait_ready()
+        url = it.urls[0]
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            body = {"email": EMAIL, "password": PASSWORD}
+            who = (await http.post("/api/v1/auth/signup", json=body)).json()
+            headers = {"Authorization": f"Bearer {who['access_token']}"}
+            wanted = {"environment": "sandbox"}
+            made = await http.post("/api/v1/api-keys/generate", json=wanted, headers=headers)
+            key = made.json()["api_key"]
+            asked = ("--return-url", "https://example.com/back", "--user-id", "user-123")
+            other, stdin = tmp_path / "other", ("create-session", "--key", "-", "--server", url)
+            done = await run(other, *stdin, *asked, given=key)
+            assert done.returncode == 0, done.stderr
+            session_id, session_url = (line.split()[1] for line in done.stdout.splitlines()[:2])
+            found = await http.get(f"/api/v1/sessions/{session_id}", headers=headers)
+            assert found.json()["metadata"] == {"user_id": "user-123"}
+            drawn = done.stdout.splitlines()[4:]
+            assert drawn == list(qr_lines(session_url, encoding="utf-8", in_colour=False))
+            asked = ("--key", "vp_wrong", *asked, "--server", url)
+            refused = await run(other, "create-session", *asked)
+            assert (refused.returncode, refused.stderr) == (1, "mooring: 401: Invalid API key\n")
 
 
 async def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
