@@ -5,7 +5,7 @@ from __future__ import annotations
 from quart import Blueprint, Response
 
 from actors.browser.errors import SessionNotFound
-from actors.browser.journal import stream_of
+from actors.browser.place import stream_of
 from api.streams import Streams
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,8 @@ from engine.audit import AuditLog
 from engine.clock import Clock
 from engine.reseal import Resealed, Resealing, reseal_store
 from engine.seal import MasterKey, Sealer
+
+_MOST_KEYS: Final = 100
 
 
 class Rotated(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +80,10 @@ def _given(texts: Sequence[str]) -> tuple[MasterKey, ...]:
 def _put_first(path: Path, key: MasterKey) -> tuple[MasterKey, ...]:
     if not path.exists():
         raise StartError(f"there is no master key at {path}")
-    keys = (key, *read_keys(path))
+    older = read_keys(path)
+    if len(older) >= _MOST_KEYS:
+        raise StartError(f"{path} holds {len(older)} keys, and more would not be read")
+    keys = (key, *older)
     write_keys(path, keys)  # before anything is sealed with it
     return keys
 

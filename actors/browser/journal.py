@@ -7,7 +7,7 @@ events of one session keep their order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,9 +15,17 @@ import structlog
 import trio
 
 from actors.browser.errors import NotWritten
+from actors.browser.journal_messages import (
+    AskKept,
+    Keep,
+    KeptSession,
+    KeptSessions,
+    Note,
+    Settle,
+    Used,
+)
 from actors.browser.place import (
     CLOSED,
-    CREATED,
     KIND,
     PARKED,
     Change,
@@ -27,7 +35,6 @@ from actors.browser.place import (
     beginning,
     commit_of,
     place_in,
-    stream_of,
     until_closed,
 )
 from actors.browser.saved import SavedSession, Vault
@@ -38,32 +45,6 @@ from engine.errors import AliasTaken, CommitRefused, StoreError
 from engine.seal import SealError
 from engine.store import Commit, Listed, ListQuery, milliseconds
 
-__all__ = ["CLOSED", "EVENT_TYPES", "KIND", "PARKED", "BrowserJournal", "Note", "stream_of"]
-
-EVENT_TYPES: Final = frozenset(
-    {
-        CREATED,
-        "login.started",
-        "login.succeeded",
-        "login.failed",
-        "captcha.solved",
-        "refresh.started",
-        "refresh.succeeded",
-        "refresh.failed",
-        "operation.started",
-        "operation.finished",
-        "lease.granted",
-        "lease.released",
-        "popup.blocked",
-        "browser.crashed",
-        "restore.started",
-        "restore.failed",
-        "session.recovered",
-        PARKED,
-        CLOSED,
-    }
-)
-
 _LOG: Final = structlog.get_logger("mooring.browser")
 _WRITE: Final = "write"
 _RETRY_S: Final = 1.0
@@ -71,59 +52,6 @@ _USES_S: Final = 60.0
 _PAGE: Final = 100
 _MOST_WAITING: Final = 10_000  # events; while the store is away the oldest are given up
 _MOST_AT_ONCE: Final = 500  # events of one commit
-
-
-class Note(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signal: this has happened to a session. `data` holds no secret."""
-
-    session_id: str
-    event: str
-    data: Mapping[str, Any] = {}
-
-
-class Keep(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask for a session's state to be saved, over what was; for a signal nobody is told.
-
-    Answered once it is durable: with False when the session is over, and nothing of it is kept.
-    """
-
-    session_id: str
-    saved: SavedSession
-
-
-class Used(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Signal: the session was used; written within a minute, or with what comes before."""
-
-    session_id: str
-
-
-class Settle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask to be answered once all that was noted of a session is durable."""
-
-    session_id: str
-
-
-class AskKept(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask, as a registry that begins, for `KeptSessions`: whoever ran sessions before has gone."""
-
-
-class KeptSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A session that can be restored; `login` is a digest of its credentials."""
-
-    session_id: str
-    login: str
-    username: str
-    url: str
-    created_at_ms: int
-    last_used_ms: int
-    last_refresh_ms: int | None
-
-
-class KeptSessions(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Those that can be restored, least recently used first; and why the others have ended."""
-
-    sessions: tuple[KeptSession, ...]
-    ended: Mapping[str, str]
 
 
 class _TryAgain(msgspec.Struct, frozen=True):

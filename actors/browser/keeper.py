@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from actors.browser.errors import BrowserUnavailable, LoginLost, NotWritten
-from actors.browser.journal import Keep
+from actors.browser.journal_messages import Keep
 from actors.browser.place import stream_of
 from actors.browser.saved import SavedSession, Vault
 from engine import ActorRef, AskError, DeliveryError

@@ -16,9 +16,7 @@ from actors.browser.errors import (
     SessionClosed,
     SessionNotFound,
 )
-from actors.browser.journal import (
-    CLOSED,
-    PARKED,
+from actors.browser.journal_messages import (
     AskKept,
     KeptSession,
     KeptSessions,
@@ -35,6 +33,7 @@ from actors.browser.messages import (
     SessionView,
     Status,
 )
+from actors.browser.place import CLOSED, PARKED
 from actors.browser.portals.portal import Credentials
 from actors.browser.report import SessionReport
 from actors.browser.session import BrowserSession

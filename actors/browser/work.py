@@ -26,7 +26,7 @@ from actors.browser.errors import (
     OperationTimedOut,
     PortalUnreachable,
 )
-from actors.browser.journal import Note
+from actors.browser.journal_messages import Note
 from actors.browser.keeper import Keeper
 from actors.browser.page import BrowserGone, BrowserState, Context, Page, PageError
 from actors.browser.pool_messages import RegainContext, ReturnContext, TakeContext

@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.browser.bundles import DebugBundles
 from actors.browser.chromium_actor import ChromiumActor, OpenContexts
-from actors.browser.journal import BrowserJournal, stream_of
+from actors.browser.journal import BrowserJournal
 from actors.browser.keeper import Keeper
 from actors.browser.messages import (
     CloseSession,
@@ -26,6 +26,7 @@ from actors.browser.messages import (
     SessionList,
     SessionView,
 )
+from actors.browser.place import stream_of
 from actors.browser.placement import PlacementSettings
 from actors.browser.pool import BrowserPool
 from actors.browser.pool_messages import AskPoolStatistics, PoolStatistics

@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 import trio
 
-from actors.browser.journal import EVENT_TYPES, BrowserJournal, Note, stream_of
+from actors.browser.journal import BrowserJournal
+from actors.browser.journal_messages import EVENT_TYPES, Note
+from actors.browser.place import stream_of
 from engine import ActorRef, SeededClock, open_supervisor
 from engine.durable import Log
 from engine.store import Event, MemoryDisk, MemoryStore, open_memory
