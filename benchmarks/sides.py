@@ -25,6 +25,7 @@ _UPGRADE: Final = (
     "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+_ANSWER_S: Final = 120  # a broadcast to a thousand keeps its writers waiting
 _FRAME: Final = b"\x81\x81\0\0\0\0x"  # the text "x", masked by nothing
 
 
@@ -53,7 +54,10 @@ class Side(msgspec.Struct, frozen=True):
 def mooring(streams: int, content: str = "x") -> Iterator[Side]:
     """Serve so many conversations; what is posted is echoed without a pause."""
     settings = {"mooring_assistant__echo_pause_s": "0"}
-    with served(demo=False, environment=settings) as server, httpx.Client() as http:
+    with (
+        served(demo=False, environment=settings) as server,
+        httpx.Client(timeout=_ANSWER_S) as http,
+    ):
         paths = []
         for number in range(streams):
             body = {"businessId": "b", "userId": f"u{number}"}
@@ -87,7 +91,7 @@ def bare(kind: str, streams: int, size_bytes: int) -> Iterator[Side]:
 
 @contextmanager
 def _by_http(host: str) -> Iterator[Callable[[int], None]]:
-    with httpx.Client() as http:
+    with httpx.Client(timeout=_ANSWER_S) as http:
 
         def publish(number: int) -> None:
             http.post(f"http://{host}/publish/{number}").raise_for_status()

@@ -24,7 +24,7 @@ from benchmarks.bare_broadcast import EVENTS_PER_POST
 from benchmarks.report import Table
 from benchmarks.sides import BASELINES, MOORING, QUART, Side, bare, mooring
 
-_ROUNDS: Final = 5
+_ROUNDS: Final = 3
 _WRITERS: Final = 4
 _POSTS: Final = 80
 _PACED_POSTS: Final = 75
@@ -59,6 +59,9 @@ def _subscribed(
     try:
         assert output.readline() == "ready\n"
         yield lambda: json.loads(output.readline())
+    except BaseException:
+        process.kill()
+        raise
     finally:
         process.communicate()
 
