@@ -41,7 +41,10 @@ async def _send_to_the_end(send: ASGISendCallable, message: ASGISendEvent) -> No
     It is bounded all the same: the transport gives up on a client that takes nothing.
     """
     is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
-    with trio.CancelScope(shield=is_last):
+    if not is_last:
+        await send(message)
+        return
+    with trio.CancelScope(shield=True):
         await send(message)
 
 

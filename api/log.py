@@ -8,10 +8,12 @@ actor and its jobs, `session_id` in both.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import IO, Any, Final
 
 import structlog
@@ -36,6 +38,8 @@ _SECRET_TEXT: Final = re.compile(
     r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[\w.~+/=-]+",
     re.IGNORECASE,
 )
+# Without one of these nothing in a text has a name, or a scheme, before it.
+_MAYBE_NAMED: Final = re.compile(r"[=:\s]")
 _DEEPEST: Final = 6
 # The actors that are sessions: the part of their address behind the slash is the session's id.
 _SESSION_KINDS: Final = frozenset({"browser", "conversation", "hosted"})
@@ -84,16 +88,24 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: _redacted(key, value, _DEEPEST) for key, value in event.items()}
 
 
+@lru_cache(maxsize=1_024)
+def _is_secret(name: str) -> bool:
+    """Tell whether what is called so is a secret; the same few names come with every line."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def _redacted(name: str, value: Any, depth: int) -> Any:
-    if _SECRET_NAME.search(name) and value is not None and not isinstance(value, bool):
+    if _is_secret(name) and value is not None and not isinstance(value, bool):
         return REDACTED
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping) and depth:
         return {str(key): _redacted(str(key), item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset) and depth:
         return [_redacted("", item, depth - 1) for item in value]
     text = value if isinstance(value, str) else repr(value)
+    if _MAYBE_NAMED.search(text) is None:
+        return text
     return _SECRET_TEXT.sub(_without_secret, text)
 
 
@@ -110,7 +122,10 @@ def _formatter(*, is_terminal: bool) -> logging.Formatter:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    # What `redact` leaves is text, numbers, and lists and maps of them. One encoder for all lines:
+    # json.dumps would make one for each.
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    last: Processor = structlog.processors.JSONRenderer(serializer=lambda event, **_: encode(event))
     if is_terminal:  # repr of every value: nothing that a client sends reaches the terminal raw
         last = structlog.processors.KeyValueRenderer(
             key_order=["timestamp", "level", "event"], drop_missing=True

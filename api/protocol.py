@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import h11
+from hypercorn.events import RawData
 from hypercorn.protocol.events import Request
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 
@@ -12,9 +14,14 @@ from api.websocket import WebsocketStream
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1, and websockets of our own kind; no HTTP/2, and no change to it."""
+    """HTTP/1.1, and websockets of our own kind; no HTTP/2, and no change to it.
+
+    A head that says how long its body is waits for the body, and leaves with it: one packet and one
+    turn of the loop where there would be three (a tenth of what a small answer costs).
+    """
 
     send_nowait: Callable[[bytes], int]
+    _head = b""  # what waits for its body
 
     async def _check_protocol(self, event: Any) -> None:
         """Stay with HTTP/1.1, whatever the request offers to change to."""
@@ -48,11 +55,29 @@ class Protocol(H11Protocol):
             )
         )
 
+    async def _send_h11_event(self, event: Any) -> None:
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        data, self._head = self._head + (data or b""), b""
+        if isinstance(event, h11.Response) and _has_length(event):
+            self._head = data
+        elif data:
+            await self.send(RawData(data=data))
+
     @property
     def websocket(self) -> WebsocketStream | None:
         """The websocket that this connection has become, while it is open."""
         stream = self.stream
         return stream if isinstance(stream, WebsocketStream) and stream.is_open else None
+
+
+def _has_length(response: h11.Response) -> bool:
+    """Tell whether a body follows at once, or the end; a stream may take its time."""
+    return any(name == b"content-length" for name, _ in response.headers)
 
 
 def _is_upgrade(request: Any) -> bool:

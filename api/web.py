@@ -49,15 +49,20 @@ _log = structlog.get_logger("mooring.web")
 class _Connection(TCPServer):
     """One connection: `TCPServer` without HTTP/2, and over as soon as its client has gone.
 
-    Hypercorn would wait out the keep-alive of a connection that is closed already.
+    Hypercorn would wait out the keep-alive of a connection that is closed already. It also starts
+    and ends a task with every request to notice when a connection idles; here the beat does.
     """
 
     _is_over = False
+    _idle_since: float | None = None
 
     def beat(self, transport: Transport, now: float) -> None:
         """Ask the client for a sign of life when it is time, and give it up when none comes."""
         if transport.silent_s(now) > _CLIENT_GONE_S:
             transport.abort()
+            return
+        if self._idle_since is not None and now - self._idle_since > _KEEP_ALIVE_S:
+            self._close_soon()
             return
         protocol: Any = getattr(self, "protocol", None)  # none before the first byte
         websocket: WebsocketStream | None = None if protocol is None else protocol.websocket
@@ -76,8 +81,28 @@ class _Connection(TCPServer):
         return stream.send_nowait(data)
 
     async def protocol_send(self, event: Event) -> None:
-        if not (self._is_over and isinstance(event, Updated)):
+        if not isinstance(event, Updated):
             await super().protocol_send(event)
+        elif not self._is_over:
+            self._note_idle(is_idle=event.idle)
+
+    def _note_idle(self, *, is_idle: bool) -> None:
+        self._idle_since = trio.current_time() if is_idle else None
+
+    def _close_soon(self) -> None:
+        if not self._is_over:
+            self._task_group.spawn(self._close_idle)
+
+    async def _close_idle(self) -> None:
+        if self._idle_since is not None and not self._is_over:  # a request may have come just now
+            self._idle_since = None  # it is closed once
+            with trio.CancelScope(shield=True):
+                await self._initiate_server_close()
+
+    async def _end_with_the_server(self) -> None:
+        with self._watch:
+            await self.context.terminated.wait()
+            await self._close_idle()
 
     async def run(self) -> None:
         try:
@@ -99,10 +124,12 @@ class _Connection(TCPServer):
                     self.protocol_send,
                 )
                 self.protocol.send_nowait = self._send_nowait  # type: ignore[attr-defined]
-                await self.idle_task.restart(task_group, self._idle_timeout)
+                self._watch = trio.CancelScope()
+                task_group.spawn(self._end_with_the_server)
+                self._note_idle(is_idle=True)
                 await self._read_data()
                 self._is_over = True
-                await self.idle_task.stop()
+                self._watch.cancel()
         except OSError:
             pass  # the client has gone
         finally:
@@ -278,6 +305,5 @@ def _hypercorn_config(max_frame_bytes: int) -> Config:
     config = Config()
     config.websocket_max_message_size = max_frame_bytes
     config.logger_class = HypercornLog
-    config.keep_alive_timeout = _KEEP_ALIVE_S
     config.include_server_header = False
     return config
