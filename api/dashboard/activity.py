@@ -6,24 +6,24 @@ the oldest unfinished session is kept, and only what came after is read again.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from actors.partner.hosted import KIND, UNFINISHED
-from engine.store import CatalogueRow, ListQuery, Store, milliseconds
+from engine.store import ListQuery, Store, milliseconds
 
 DAYS: Final = 30
+# Of what came since the last look, some 250 ms' worth; a page says where it leaves out older ones.
+MOST: Final = 50_000
 
 # Long enough for a month and for the chart.
 _WINDOW: Final = timedelta(days=31)
 # A session that is being made may become visible behind one with a later time of creation.
 _SETTLES: Final = timedelta(minutes=2)
-# Of what came since the last look; older ones beyond it are left out rather than waited for.
-_MOST_ROWS: Final = 20_000
 _MOST_TENANTS: Final = 1_000
 
 
@@ -42,49 +42,64 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Month(msgspec.Struct, frozen=True, kw_only=True):
+    """The last 31 days, as far as they had sessions.
+
+    Attributes:
+        is_whole: false where there are more sessions than are counted; the oldest are left out.
+    """
+
+    days: Mapping[date, Counts]
+    is_whole: bool = True
+
+
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     """All that was created up to and with `through_ms`; it has ended."""
 
     through_ms: int = 0
-    days: Mapping[date, Counts] = {}
+    month: Month = Month(days={})
+
+
+class _Seen(NamedTuple):
+    created_ms: int
+    status: str
 
 
 class Activity:
     """Counts, and keeps what does not change, for a bounded number of tenants."""
 
-    def __init__(self, store: Store, *, page: int = 200) -> None:
+    def __init__(self, store: Store, *, page: int = 200, most: int = MOST) -> None:
         self._store = store
         self._page = page
+        self._most = most
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
-    async def days(self, tenant_id: str, now: datetime) -> Mapping[date, Counts]:
-        """Return the days of the last month that had sessions."""
+    async def month(self, tenant_id: str, now: datetime) -> Month:
+        """Return what became of the sessions of the last month."""
         since = milliseconds(now - _WINDOW)
         kept = self._kept.get(tenant_id, _Kept())
-        rows = await self._rows_after(tenant_id, max(kept.through_ms, since))
-        settled_ms = min(
-            [row.created_at_ms - 1 for row in rows if row.status in UNFINISHED],
-            default=milliseconds(now - _SETTLES),
-        )
-        settled_ms = min(settled_ms, milliseconds(now - _SETTLES))
-        done = [row for row in rows if row.created_at_ms <= settled_ms]
+        seen, is_whole = await self._seen_after(tenant_id, max(kept.through_ms, since))
+        settled_ms = _settled_through(seen, milliseconds(now - _SETTLES))
+        done = [one for one in seen if one.created_ms <= settled_ms]
+        going_on = [one for one in seen if one.created_ms > settled_ms]
         first = _day(since)
-        old = {day: counts for day, counts in kept.days.items() if day >= first}
-        days = _added(old, done)
-        self._keep(tenant_id, _Kept(through_ms=max(kept.through_ms, settled_ms), days=days))
-        return _added(days, [row for row in rows if row.created_at_ms > settled_ms])
+        old = {day: counts for day, counts in kept.month.days.items() if day >= first}
+        month = Month(days=_added(old, done), is_whole=is_whole and kept.month.is_whole)
+        self._keep(tenant_id, _Kept(through_ms=max(kept.through_ms, settled_ms), month=month))
+        return Month(days=_added(month.days, going_on), is_whole=month.is_whole)
 
-    async def _rows_after(self, tenant_id: str, after_ms: int) -> list[CatalogueRow]:
+    async def _seen_after(self, tenant_id: str, after_ms: int) -> tuple[list[_Seen], bool]:
+        """Return the sessions since a time, the newest first, and whether these are all."""
         query = ListQuery(kind=KIND, owner=tenant_id, limit=self._page)
-        rows: list[CatalogueRow] = []
-        while len(rows) < _MOST_ROWS:
+        seen: list[_Seen] = []
+        while len(seen) < self._most:
             listing = await self._store.list_rows(query)
-            page = [entry.row for entry in listing.entries if entry.row.created_at_ms > after_ms]
-            rows += page
-            if listing.next_cursor is None or len(page) < len(listing.entries):
-                break
+            rows = [entry.row for entry in listing.entries if entry.row.created_at_ms > after_ms]
+            seen += [_Seen(row.created_at_ms, row.status) for row in rows]
+            if listing.next_cursor is None or len(rows) < len(listing.entries):
+                return seen, True
             query = msgspec.structs.replace(query, cursor=listing.next_cursor)
-        return rows
+        return seen, False
 
     def _keep(self, tenant_id: str, kept: _Kept) -> None:
         self._kept[tenant_id] = kept
@@ -109,12 +124,22 @@ def this_month(days: Mapping[date, Counts], now: datetime) -> Counts:
     return total
 
 
-def _added(days: Mapping[date, Counts], rows: list[CatalogueRow]) -> dict[date, Counts]:
+def _settled_through(seen: Sequence[_Seen], latest_ms: int) -> int:
+    """Return up to when all have ended, and no later than `latest_ms`."""
+    unfinished = (one.created_ms - 1 for one in seen if one.status in UNFINISHED)
+    return min(min(unfinished, default=latest_ms), latest_ms)
+
+
+def _added(days: Mapping[date, Counts], seen: Sequence[_Seen]) -> dict[date, Counts]:
+    found = Counter((_day(one.created_ms), one.status) for one in seen)
     added = dict(days)
-    for row in rows:
-        day = _day(row.created_at_ms)
-        one = Counts(created=1, completed=row.status == "completed", failed=row.status == "failed")
-        added[day] = added.get(day, Counts()).plus(one)
+    for (day, status), count in found.items():
+        more = Counts(
+            created=count,
+            completed=count if status == "completed" else 0,
+            failed=count if status == "failed" else 0,
+        )
+        added[day] = added.get(day, Counts()).plus(more)
     return added
 
 

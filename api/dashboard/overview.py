@@ -8,7 +8,7 @@ from quart import Blueprint, Response
 
 from actors.partner.hosted import HostedSessions
 from actors.partner.tenants import ReadUsage, Tenants
-from api.dashboard.activity import Activity, last_days, this_month
+from api.dashboard.activity import MOST, Activity, last_days, this_month
 from api.dashboard.chart import draw
 from api.dashboard.frame import Frame
 from api.dashboard.sessions import row_of
@@ -31,26 +31,28 @@ def add_overview_views(
     async def overview() -> Response:
         person = await frame.person()
         now = clock.now()
-        days = await activity.days(person.tenant_id, now)
+        month = await activity.month(person.tenant_id, now)
         newest = await sessions.list(person.principal, limit=_NEWEST)
         return frame.page(
             "overview",
             person,
             usage=await tenants.ask(person.tenant_id, ReadUsage()),
-            month=this_month(days, now),
+            month=this_month(month.days, now),
             newest=[row_of(session) for session in newest.sessions],
-            chart=draw(last_days(days, now)),
+            chart=draw(last_days(month.days, now)),
+            most=None if month.is_whole else MOST,
         )
 
     async def usage() -> Response:
         person = await frame.person()
         now = clock.now()
-        days = await activity.days(person.tenant_id, now)
+        month = await activity.month(person.tenant_id, now)
         return frame.page(
             "usage",
             person,
             usage=await tenants.ask(person.tenant_id, ReadUsage()),
-            chart=draw(last_days(days, now)),
+            chart=draw(last_days(month.days, now)),
+            most=None if month.is_whole else MOST,
         )
 
     routes.add_url_rule("", "overview", overview, methods=["GET"])

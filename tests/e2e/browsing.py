@@ -45,6 +45,19 @@ class Browsing:
         await other.look_like(1280, 900)
         return other
 
+    async def same_person(self) -> Browsing:
+        """Return another tab with the cookies of this one."""
+        other = await self.somebody_else()
+        storage = {"browserContextId": self.page._tab._context_id}
+        cookies = (await self.page._wire.browser.call("Storage.getCookies", storage))["cookies"]
+        kept = [
+            {name: cookie[name] for name in ("name", "value", "domain", "path", "httpOnly")}
+            for cookie in cookies
+        ]
+        where = {"browserContextId": other.page._tab._context_id}
+        await self.page._wire.browser.call("Storage.setCookies", {"cookies": kept} | where)
+        return other
+
     async def open(self, path: str = "/") -> int:
         """Open a path of the server, or a whole address, and return the status."""
         address = path if "://" in path else f"{self.url}{path}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,9 @@ import trio
 
 from actors.partner import PartnerSettings
 from tests.api.dashboard.house import ADA, PARTNER, Dash, dashing
+from tests.api.harness import server
 from tests.e2e.browsing import Browsing, browsing
+from tests.e2e.test_chat_page import free_port
 
 RETURN_URL = "https://yourapp.example/callback"
 DIALOG = "() => document.querySelector('dialog[open]')"
@@ -34,6 +37,30 @@ NASTY = (
     "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
     "\N{RIGHT-TO-LEFT OVERRIDE}\N{ARABIC LETTER AIN}evil'\"&amp;"
 )
+
+
+# Posts wait until they are let go.
+HOLD_POSTS = """() => {
+  const send = window.fetch;
+  window.posts = 0;
+  const held = new Promise(done => { window.letGo = done; });
+  window.fetch = async (url, how) => {
+    if (how?.method !== "POST") return send(url, how);
+    window.posts += 1;
+    await held;
+    return send(url, how);
+  };
+}"""
+# Time goes on as it does, from where it is put: so many seconds are left.
+SHIFT_TIME = """() => {
+  const now = performance.now.bind(performance);
+  let ahead = 0;
+  performance.now = () => now() + ahead;
+  const it = document.querySelector("count-down");
+  window.leave = left => { ahead += (it.left - left) * 1000; };
+  window.over = 0;
+  it.addEventListener("over", () => { window.over += 1; });
+}"""
 
 
 @asynccontextmanager
@@ -402,3 +429,71 @@ async def test_the_first_paint_does_not_wait_for_scripts(tmp_path: Path) -> None
             ".map(it => it.name)"
         )
         assert blocking == []
+
+
+async def test_a_form_that_is_on_its_way_says_so_and_is_sent_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (tab, dash):
+        await tab.click("modal-link a")
+        await tab.until("() => document.querySelector('dialog #return_url')")
+        await tab.fill("dialog #return_url", RETURN_URL)
+        await tab.page.evaluate(HOLD_POSTS)
+        await tab.click("dialog button[type=submit]")
+        await tab.until("() => document.querySelector('dialog button[aria-busy=true]')")
+        assert await tab.text("dialog > [role=status]") == "Sending"
+        await tab.click("dialog button[type=submit]")
+        assert await tab.page.evaluate("() => { window.letGo(); return window.posts; }") == 1
+        await tab.until("() => document.querySelector('dialog #session-id')", what="the session")
+        assert await tab.text("dialog > [role=status]") == ""
+        principal = await dash.whose()
+        assert len((await dash.partner.hosted.list(principal)).sessions) == 1
+
+
+async def test_how_long_is_left_is_said_now_and_then_and_the_end_is_told(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (tab, dash):
+        session_id = await dash.create()
+        await tab.open(f"/dashboard/sessions/{session_id}")
+        await tab.page.evaluate(SHIFT_TIME)
+        await tab.until("() => document.querySelector('live-stream').dataset.state === 'live'")
+        said = (
+            "text => document.querySelector('count-down [role=status]').textContent.endsWith(text)"
+        )
+        assert await tab.text("count-down [role=status]") == ""
+        for left_s, text in ((590, "10 minutes left"), (25, " seconds left"), (0, "Time is up")):
+            await tab.page.evaluate("left => window.leave(left)", left_s)
+            await tab.until(said, text, what=text)
+        assert await tab.text("count-down [data-left]") == "0:00"
+        assert await tab.page.evaluate("() => window.over") == 1
+        # Somebody has put it off: it goes on, and says it anew.
+        await tab.page.evaluate(
+            "() => { const it = document.querySelector('count-down');"
+            " it.setAttribute('until', Number(it.getAttribute('until')) + 200); }"
+        )
+        await tab.until("() => document.querySelector('[data-left]').textContent > '3:'")
+        await tab.page.evaluate("left => window.leave(left)", 100)
+        await tab.until(said, "2 minutes left", what="2 minutes left")
+
+
+async def test_pages_that_are_open_go_on_once_a_killed_server_is_back(tmp_path: Path) -> None:
+    port = free_port()
+    env = {"MOORING_BIND": f"127.0.0.1:{port}"}
+    url, live = f"http://127.0.0.1:{port}", "() => document.querySelector('live-stream').dataset"
+    async with browsing(url) as tab:
+        async with server(tmp_path, env=env) as running:
+            await running.wait_ready()
+            await tab.open("/dashboard/signup")
+            await tab.fill("#email", ADA["email"])
+            await tab.fill("#password", ADA["password"])
+            await tab.click("main button")
+            await tab.see("Make your first session")
+            await tab.until(f"{live}.state === 'live'", what="the line")
+            await running.stop(signal.SIGKILL)
+        await tab.until(f"{live}.state === 'waiting'", what="the line cut")
+        assert "Reconnecting" in await tab.text(".heading")
+        async with server(tmp_path, env=env) as running:
+            await running.wait_ready()
+            await tab.until(f"{live}.state === 'live'", what="the line again")
+            other = await tab.same_person()
+            await other.open("/dashboard")
+            session_id = await create_in_dialog(other)
+            row = "id => document.getElementById(`row-${id}`)"
+            await tab.until(row, session_id, what="the session on the page that was open")

@@ -24,6 +24,12 @@ class Modal {
     this.dialog = document.createElement("dialog");
     this.dialog.className = "modal";
     this.dialog.setAttribute("aria-labelledby", "modal-name");
+    this.inside = document.createElement("div");
+    // Stays while what is inside changes, so that what it says is heard.
+    this.status = this.part("p", "");
+    this.status.className = "unseen";
+    this.status.setAttribute("role", "status");
+    this.dialog.append(this.inside, this.status);
     this.reload = false;
     this.dialog.addEventListener("click", (event) => this.clicked(event));
     this.dialog.addEventListener("submit", (event) => this.send(event));
@@ -42,8 +48,7 @@ class Modal {
     name.id = "modal-name";
     const loading = this.part("p", "Loading");
     loading.className = "faint loading";
-    loading.setAttribute("role", "status");
-    this.dialog.replaceChildren(name, loading);
+    this.inside.replaceChildren(name, loading);
   }
 
   part(tag, text) {
@@ -77,6 +82,7 @@ class Modal {
 
   async load(url, request, button) {
     button?.setAttribute("aria-busy", "true");
+    this.status.textContent = button ? "Sending" : "Loading";
     try {
       const answer = await fetch(url, { ...request, headers: { "X-Part": "1" } });
       if (answer.redirected) return location.assign(answer.url);
@@ -86,13 +92,14 @@ class Modal {
       this.fail();
     } finally {
       button?.removeAttribute("aria-busy");
+      this.status.textContent = "";
     }
   }
 
   put(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("[data-modal]");
     if (!fresh) return this.fail();
-    this.dialog.replaceChildren(document.adoptNode(fresh));
+    this.inside.replaceChildren(document.adoptNode(fresh));
     fresh.classList.remove("card", "padded", "narrow");
     const name = fresh.querySelector("h1");
     name.id = "modal-name";
@@ -113,7 +120,7 @@ class Modal {
     const notice = this.part("p", OFFLINE);
     notice.className = "notice bad offline";
     notice.setAttribute("role", "alert");
-    this.dialog.append(notice);
+    this.inside.append(notice);
     notice.scrollIntoView({ block: "nearest" });
   }
 }

@@ -4,6 +4,17 @@
 
 const PAUSE_MS = 250; // many events in a row are one look
 
+// A part without what moves by itself: elements of ours change what is in them, and a count-down
+// has another time in each answer.
+function still(part) {
+  const copy = part.cloneNode(true);
+  for (const it of copy.querySelectorAll("count-down, copy-button")) {
+    it.removeAttribute("now");
+    it.replaceChildren();
+  }
+  return copy;
+}
+
 customElements.define("live-region", class extends HTMLElement {
   connectedCallback() {
     this.addEventListener("live", this);
@@ -42,7 +53,7 @@ customElements.define("live-region", class extends HTMLElement {
     for (const part of fresh.querySelectorAll("[data-live-part]")) {
       const name = part.dataset.livePart;
       const old = this.querySelector(`[data-live-part="${CSS.escape(name)}"]`);
-      if (!old || old.isEqualNode(part)) continue;
+      if (!old || still(old).isEqualNode(still(part))) continue;
       const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
       const open = old.querySelector("details[open]") !== null;
       old.replaceWith(document.adoptNode(part));

@@ -62,7 +62,7 @@ async def test_a_day_has_what_was_created_on_it_and_how_that_ended() -> None:
         await sessions.put("c", at=yesterday, status="expired")
         await sessions.put("d", at=NOW, status="pending")
         await sessions.put("e", at=NOW, status="completed", owner="two")
-        assert await activity.days("one", NOW) == {
+        assert (await activity.month("one", NOW)).days == {
             yesterday.date(): Counts(created=3, completed=1, failed=1),
             NOW.date(): Counts(created=1),
         }
@@ -76,13 +76,26 @@ async def test_what_has_ended_is_not_read_again_and_what_goes_on_is() -> None:
             at = NOW - timedelta(hours=number + 2)
             await sessions.put(f"old-{number}", at=at, status="completed")
         await sessions.put("open", at=NOW - timedelta(hours=1), status="in_progress")
-        await activity.days("one", NOW)
+        await activity.month("one", NOW)
         assert sessions.reads == 41
         sessions.reads = 0
         await sessions.put("open", at=NOW - timedelta(hours=1), status="completed")
-        days = await activity.days("one", NOW)
+        days = (await activity.month("one", NOW)).days
         assert sum(one.completed for one in days.values()) == 41
         assert sessions.reads == 10  # one page, and nothing behind it
+
+    await counted(work)
+
+
+async def test_where_there_are_more_than_are_counted_it_says_so_and_counts_the_newest() -> None:
+    async def work(sessions: Sessions, _: Activity) -> None:
+        for number in range(30):
+            await sessions.put(f"s{number}", at=NOW - timedelta(days=number), status="completed")
+        activity = Activity(sessions, page=10, most=20)  # type: ignore[arg-type]
+        month = await activity.month("one", NOW)
+        assert not month.is_whole
+        assert sorted(month.days) == [(NOW - timedelta(days=n)).date() for n in range(19, -1, -1)]
+        assert not (await activity.month("one", NOW)).is_whole
 
     await counted(work)
 
@@ -90,7 +103,7 @@ async def test_what_has_ended_is_not_read_again_and_what_goes_on_is() -> None:
 async def test_what_is_older_than_the_window_is_not_counted() -> None:
     async def work(sessions: Sessions, activity: Activity) -> None:
         await sessions.put("old", at=NOW - timedelta(days=32), status="completed")
-        assert await activity.days("one", NOW) == {}
+        assert (await activity.month("one", NOW)).days == {}
 
     await counted(work)
 
@@ -119,10 +132,10 @@ def test_however_looks_and_changes_are_mixed_the_count_is_that_of_everything(
                 continue  # nothing follows an end
             known[name] = (at, status)
             await sessions.put(name, at=at, status=status)
-            shown = await activity.days("one", now)
+            shown = (await activity.month("one", now)).days
             wanted = sum(at >= now - timedelta(days=30) for at, _ in known.values())
             assert sum(one.created for one in shown.values()) >= wanted
-            fresh = await Activity(sessions).days("one", now)  # type: ignore[arg-type]
+            fresh = (await Activity(sessions).month("one", now)).days  # type: ignore[arg-type]
             recent = last_days(shown, now)
             assert recent == last_days(fresh, now)
 
