@@ -3,7 +3,7 @@
 # handed on to `mooring serve`, or to pytest.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test clean
+.PHONY: help serve test soak clean
 
 ARGS ?=
 export PYTHON
@@ -11,6 +11,7 @@ export PYTHON
 help:
 	@echo "make serve  - run Mooring with its demo on http://127.0.0.1:5010"
 	@echo "make test   - check everything"
+	@echo "make soak   - break everything, again and again, for FOR minutes (30), and report"
 	@echo "make clean  - remove the virtual environment and caches"
 
 serve:
@@ -20,6 +21,11 @@ serve:
 test:
 	@scripts/setup test
 	@scripts/check $(ARGS)
+
+FOR ?= 30
+soak:
+	@scripts/setup test
+	@.venv/bin/python -m tests.faults.soak $(FOR)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -18,10 +18,12 @@ from actors.partner.errors import PartnerError
 from api import assistant_errors
 from api.partner import errors as partner_errors
 from engine.errors import (
+    ActorCrashed,
     ActorStopped,
     AskTimeout,
     InboxFull,
     MooringError,
+    StoreError,
     SupervisorStopping,
 )
 from engine.ownership import NotOwner
@@ -193,6 +195,7 @@ _RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
 
 def answer_to(error: BaseException, *, request_id: str, path: str = "") -> Answer:
     """Return what a caller gets to see of `error`, in the shape of the path's family."""
+    error = _behind(error)
     answer = _answer_to(error, request_id)
     if assistant_errors.is_ours(path):
         body = assistant_errors.shaped(answer.status, _message_of(error, answer.body))
@@ -205,6 +208,15 @@ def answer_to(error: BaseException, *, request_id: str, path: str = "") -> Answe
     if answer.status == 500:
         body[id_field] = request_id
     return Answer(status=answer.status, body=body, headers=answer.headers)
+
+
+def _behind(error: BaseException) -> BaseException:
+    """Return what an actor has crashed over when that is its store: the store's error, to callers.
+
+    Whether what they asked for has been written is not known then; they may ask again.
+    """
+    cause = error.__cause__
+    return cause if isinstance(error, ActorCrashed) and isinstance(cause, StoreError) else error
 
 
 def _answer_to(error: BaseException, request_id: str) -> Answer:
@@ -237,6 +249,7 @@ def _detail_of(error: BaseException, body: Mapping[str, Any]) -> str:
 
 def is_unexpected(error: BaseException) -> bool:
     """Tell whether `error` is a fault of ours that somebody should look at."""
+    error = _behind(error)
     return not isinstance(error, HTTPException) and _nearest(type(error), _STATUS) is None
 
 

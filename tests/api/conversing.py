@@ -84,11 +84,12 @@ async def conversing(
     assistant: AssistantSettings = FAST,
     streams: StreamSettings | None = None,
     tokens: tuple[str, ...] = (),
+    clock: Clock | None = None,
     **web_options: Any,
 ) -> AsyncIterator[Talk]:
     """Serve conversations on a free port, and stop when the scope ends."""
     settings = Settings(assistant=assistant, streams=streams or StreamSettings())
-    clock, drain = SystemClock(), Drain()
+    clock, drain = clock or SystemClock(), Drain()
     web_options.setdefault("drain_s", 1.0)
     web_options.setdefault("max_frame_bytes", settings.streams.max_frame_bytes)
     async with (

@@ -7,6 +7,7 @@ import engine.errors
 from actors.browser import errors as browser
 from api import errors
 from api.errors import answer_to, is_unexpected
+from engine.errors import ActorCrashed, CommitUnknown
 
 
 def family(root: type[Exception]) -> list[type[Exception]]:
@@ -47,3 +48,16 @@ def test_an_error_of_quarts_keeps_its_status_in_the_contracts_shape() -> None:
 @pytest.mark.parametrize("kind", family(errors.RequestError))
 def test_an_error_of_the_doors_own_is_the_callers_to_mend(kind: type[errors.RequestError]) -> None:
     assert not is_unexpected(kind.__new__(kind))
+
+
+@pytest.mark.parametrize("path", ["/api/sessions/1", "/api/v1/sessions/create", "/sessions"])
+def test_an_actor_that_ended_over_its_store_is_told_as_the_stores_failure(path: str) -> None:
+    crash = ActorCrashed("conversation/1")
+    crash.__cause__ = CommitUnknown("conversation/1", reason="the disk failed")
+    answer = answer_to(crash, request_id="r", path=path)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert "disk" not in str(answer.body)
+    assert not is_unexpected(crash)
+    crash.__cause__ = ZeroDivisionError()
+    assert answer_to(crash, request_id="r", path=path).status == 500
+    assert is_unexpected(crash)

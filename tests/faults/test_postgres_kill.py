@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random  # noqa: TID251 - a seed, so that a failure repeats
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from engine.errors import CommitUnknown, StoreUnavailable
 from engine.store import Claim, Store
 from tests.engine.store.parts import PostgresBackend, commit, events, row
 from tests.faults.private_postgres import PrivatePostgres, private_postgres
-from tests.faults.rounds import ROUNDS
+from tests.faults.rounds import ROUNDS, chance, tell
 
 _WRITERS = 16
 
@@ -75,7 +74,7 @@ class Load:
 async def test_what_was_acknowledged_survives_the_database_being_killed_under_load(
     durable_postgres: PrivatePostgres,
 ) -> None:
-    chance = random.Random(11)
+    moments = chance("postgres")
     backend = PostgresBackend(durable_postgres)
     async with backend.open() as store:
         load = Load(store, await store.begin_epoch())
@@ -83,7 +82,7 @@ async def test_what_was_acknowledged_survives_the_database_being_killed_under_lo
             for number in range(_WRITERS):
                 nursery.start_soon(load.write, f"note/{number}")
             for _ in range(ROUNDS):
-                await load.wait_more(chance.randrange(20, 120))
+                await load.wait_more(moments.randrange(20, 120))
                 await trio.to_thread.run_sync(durable_postgres.kill)
                 before = dict(load.acknowledged)
                 await trio.to_thread.run_sync(durable_postgres.start)
@@ -92,8 +91,10 @@ async def test_what_was_acknowledged_survives_the_database_being_killed_under_lo
                     assert await store.newest(stream) >= seq
             nursery.cancel_scope.cancel()
         await _hold_against(store, load)
-    print(f"{ROUNDS} kills, {sum(load.acknowledged.values())} events acknowledged, none lost;")
-    print(f"{load.unavailable} refused in time, {load.unknown} looked up by their writers")
+    tell(
+        f"{ROUNDS} kills of PostgreSQL: {sum(load.acknowledged.values())} events acknowledged, "
+        f"none lost; {load.unavailable} refused in time, {load.unknown} looked up by their writers"
+    )
 
 
 async def _hold_against(store: Store, load: Load) -> None:

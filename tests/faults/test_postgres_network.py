@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random  # noqa: TID251 - a seed, so that a failure repeats
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -14,6 +13,7 @@ from engine.store import Claim, PostgresStore, Store, open_postgres
 from tests.engine.store.parts import PostgresBackend, commit, events, row
 from tests.faults.private_postgres import PrivatePostgres
 from tests.faults.proxy import Proxy, open_proxy
+from tests.faults.rounds import chance
 
 # How long an answer may take in these tests, where the code says twenty seconds.
 _ANSWER_S = 1.0
@@ -193,7 +193,7 @@ async def test_over_a_slow_network_everything_takes_longer_and_nothing_else(
 async def test_cancelling_at_any_moment_leaves_the_pools_whole(
     store: PostgresStore, place: PostgresBackend
 ) -> None:
-    chance = random.Random(7)
+    moments = chance("network")
     await store.commit(commit("note/long", count=1_000))
 
     async def one(number: int) -> None:
@@ -204,7 +204,7 @@ async def test_cancelling_at_any_moment_leaves_the_pools_whole(
             partial(store.commit, commit(f"note/{number}")),
             partial(_export, store),
         ][number % 5]
-        with trio.move_on_after(chance.random() * 0.05):
+        with trio.move_on_after(moments.random() * 0.05):
             await work()
 
     async with trio.open_nursery() as nursery:

@@ -26,7 +26,7 @@ from api.partner.house import PartnerHouse, open_partner, partner_routes
 from api.settings import Network, Settings, StreamSettings
 from api.streams import Streams
 from api.web import Web
-from engine.clock import SystemClock
+from engine.clock import Clock, SystemClock
 from engine.seal import MasterKey, Sealer
 
 CHEAP = Cost(passes=1, memory_kib=8)
@@ -99,10 +99,11 @@ async def partnering(
     is_https: bool = False,
     cost: Cost = CHEAP,
     extra: Callable[[PartnerHouse, Reach], Blueprint] | None = None,
+    clock: Clock | None = None,
     **settings: Any,
 ) -> AsyncIterator[Counter]:
     """Serve the family on a free port, and stop when the scope ends."""
-    clock, drain = SystemClock(), Drain()
+    clock, drain = clock or SystemClock(), Drain()
     sealer = Sealer((MASTER,), clock)
     listener = open_listener(Address.at(0))
     port = listener.getsockname()[1]
