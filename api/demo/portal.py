@@ -11,6 +11,7 @@ from quart.typing import ResponseTypes
 from quart_trio import QuartTrio
 
 from api.demo.control import CONTROL, control_routes
+from api.demo.files import file_routes
 from api.demo.identity import identity_routes
 from api.demo.memory import Memory
 from api.demo.rows import row_routes
@@ -28,9 +29,10 @@ def make_portal(captcha_url: str, clock: Clock, memory: Memory) -> QuartTrio:
         clock: where its secrets come from.
         memory: what it knows from an earlier run.
     """
-    app = QuartTrio(__name__)
+    app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     site = Site(clock, captcha_url.rstrip("/"), memory)
+    app.register_blueprint(file_routes())
     app.register_blueprint(identity_routes(site))
     app.register_blueprint(page_routes(site))
     app.register_blueprint(row_routes(site))
@@ -55,8 +57,7 @@ def make_portal(captcha_url: str, clock: Clock, memory: Memory) -> QuartTrio:
 
     @app.after_request
     async def never_cached(answer: ResponseTypes) -> ResponseTypes:
-        if request.endpoint != "static":
-            answer.headers["Cache-Control"] = "no-store"
+        answer.headers.setdefault("Cache-Control", "no-store")
         return answer
 
     return app

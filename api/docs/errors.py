@@ -36,6 +36,7 @@ from engine.errors import (
     SupervisorStopping,
     TooManySubscribers,
 )
+from engine.ownership import NotOwner
 
 REQUEST_ID: Final = "9b2f7a52c0d14f6e"
 _ID: Final = "3f0c1a5e-8f3b-4d5e-9a52-0c8f6f1d2b7a"
@@ -93,6 +94,7 @@ SAMPLES: Final[Mapping[type[Exception], Exception]] = MappingProxyType(
             assistant.IdempotencyMismatch("key", message_id=_ID),
             assistant.FieldInvalid("content", "must not be empty"),
             AliasHeld("conversation/x"),
+            NotOwner("conversation/x", retry_after_s=10),
             CursorInvalid(),
             NotRecorded("the store is not available; try again"),
             StoreUnavailable("busy"),
@@ -135,6 +137,7 @@ ANYWHERE: Final = (
     InboxFull,
     AskTimeout,
     StoreUnavailable,
+    NotOwner,
     Unexpected,
 )
 WITH_BODY: Final = (

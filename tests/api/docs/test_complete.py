@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from actors.assistant.events import ConversationEvent
-from actors.browser.journal import EVENT_TYPES as BROWSER_EVENT_TYPES
+from actors.browser.journal_messages import EVENT_TYPES as BROWSER_EVENT_TYPES
 from actors.partner.hosted.events import HostedEvent
 from actors.partner.webhooks import EVENT_TYPES as WEBHOOK_EVENT_TYPES
 from api import errors as door

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from actors.partner.tenants.throttle import PAIR_GUESSES
 from tests.api.partner.partnering import PASSWORD, bearer, partnering, person
@@ -153,6 +154,22 @@ async def test_guesses_at_one_account_are_throttled_for_the_guesser_only(tmp_pat
         assert int(right.headers["Retry-After"]) >= 1
         assert (await it.log_in(**{"X-Forwarded-For": "198.51.100.9"})).status_code == 200
         assert (await it.log_in("bob@example.com", **guesser)).status_code == 200
+
+
+async def test_guesses_are_counted_first_however_many_come_at_once(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        await it.sign_up("ada@example.com")
+        statuses: list[int] = []
+
+        async def guess(number: int) -> None:
+            answer = await it.log_in(password=f"wrong guess {number}")
+            statuses.append(answer.status_code)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(4 * PAIR_GUESSES):
+                nursery.start_soon(guess, number)
+        assert set(statuses) == {401, 429}
+        assert statuses.count(401) <= PAIR_GUESSES
 
 
 async def test_a_forged_forwarded_for_resets_no_limit(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.actors.partner.tenants.world import TENANT, at, world
 ROOMY = PartnerSettings(monthly_quota=50, max_active=1000, rate_limit_per_minute=1000)
 
 
-async def test_of_a_hundred_that_race_exactly_as_many_as_the_quota_get_a_place(
+async def test_quotas_and_places_are_exact_when_a_hundred_race(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     async with world(ROOMY) as it:
@@ -111,7 +111,7 @@ async def test_a_session_that_ended_before_it_was_confirmed_is_not_active(
         assert (usage.sandbox.used, usage.active) == (1, 0)
 
 
-async def test_a_killed_server_counts_what_exists_and_nothing_else(
+async def test_the_count_is_what_exists_after_the_server_was_killed(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     disk = MemoryDisk()
@@ -127,7 +127,18 @@ async def test_a_killed_server_counts_what_exists_and_nothing_else(
         assert (usage.sandbox.used, usage.production.used, usage.active) == (2, 1, 2)
 
 
-async def test_a_confirmation_of_a_place_from_an_earlier_life_is_looked_up(
+async def test_a_refusal_costs_nothing(autojump_clock: trio.abc.Clock) -> None:
+    async with world(PartnerSettings(monthly_quota=1, max_active=2)) as it:
+        await it.create()
+        await it.create("production")
+        before = await it.usage()
+        for environment in ("sandbox", "production"):
+            with pytest.raises((QuotaExceeded, TooManyActive)):
+                await it.reserve(environment)
+        assert await it.usage() == before
+
+
+async def test_places_are_settled_once_and_one_from_an_earlier_life_is_looked_up(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     async with world() as it:
@@ -135,11 +146,14 @@ async def test_a_confirmation_of_a_place_from_an_earlier_life_is_looked_up(
         await it.write("late", it.clock.now())
         await it.ask(Confirm(token=999, session_id="late"))
         await trio.sleep(1)
+        place = await it.reserve()
+        for _ in range(3):
+            await it.ask(GiveBack(token=place.token))
         usage = await it.usage()
         assert (usage.sandbox.used, usage.active) == (1, 1)
 
 
-async def test_usage_does_not_shrink_when_ended_sessions_are_erased(
+async def test_books_outlive_sessions_that_are_erased(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     disk = MemoryDisk()
@@ -154,7 +168,7 @@ async def test_usage_does_not_shrink_when_ended_sessions_are_erased(
         assert [(day.day, day.sandbox) for day in usage.days] == [("2026-01-01", 1)]
 
 
-async def test_a_key_is_admitted_until_the_moment_it_is_revoked(
+async def test_revoked_is_refused_at_once_and_not_before(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     async with world() as it:
@@ -178,6 +192,17 @@ async def test_requests_beyond_the_rate_are_refused_and_counted_from_the_first_o
             await it.ask(AdmitKey(digest="d1"))
         assert refused.value.retry_after_s == 40
         await trio.sleep(40)
+        assert (await it.ask(AdmitKey(digest="d1"))).rate.remaining == 2
+
+
+async def test_requests_are_counted_when_admitted_and_not_when_refused(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with world(PartnerSettings(rate_limit_per_minute=3)) as it:
+        await it.generate_key("d1")
+        for _ in range(10):
+            with pytest.raises(CredentialsRefused):
+                await it.ask(AdmitKey(digest="made up"))
         assert (await it.ask(AdmitKey(digest="d1"))).rate.remaining == 2
 
 
@@ -215,7 +240,7 @@ async def test_of_all_books_that_were_closed_only_the_newest_are_kept(
         assert (await it.usage()).sandbox.used == 5
 
 
-async def test_limits_that_are_reached_are_told_once_a_month_for_each_environment(
+async def test_limits_are_told_once_a_month_for_each_environment(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     async with world(PartnerSettings(monthly_quota=5, production_quota=1)) as it:

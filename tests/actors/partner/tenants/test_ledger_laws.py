@@ -202,3 +202,12 @@ def test_a_month_that_begins_anew_has_its_whole_quota() -> None:
         ledger.reserve("production", START)
     assert refused.value.retry_after_s == 600
     assert ledger.reserve("production", START + timedelta(minutes=10)).token
+
+
+def test_times_of_creation_grow_also_where_the_clock_does_not() -> None:
+    ledger = Ledger(LIMITS, Books(), START)
+    times = [
+        milliseconds(ledger.reserve(environment, START - timedelta(seconds=second)).created_at)
+        for second, environment in enumerate(ENVIRONMENTS)
+    ]
+    assert times == sorted(set(times))

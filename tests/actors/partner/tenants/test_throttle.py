@@ -45,7 +45,7 @@ def test_other_accounts_and_other_clients_are_not_stopped() -> None:
     throttle.guess("ada", "10.0.0.2", NOW)
 
 
-def test_guesses_from_everywhere_are_bounded_and_the_owner_is_still_let_in() -> None:
+def test_nobody_locks_others_out_by_guessing_from_everywhere() -> None:
     throttle = Throttle()
     throttle.guess("ada", "192.0.2.7", NOW)
     throttle.was_right("ada", "192.0.2.7")
