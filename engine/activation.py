@@ -30,7 +30,7 @@ E = TypeVar("E")
 _ACTIVATED: Final = ActorPolicy(restart=Restart.TEMPORARY, inbox_capacity=256)
 _REGISTRY: Final = ActorPolicy(restart=Restart.PERMANENT, inbox_capacity=8192)
 _SHUTDOWN_S: Final = 5.0
-# One that does not exist, or could not be opened, stays only for what is in its inbox already.
+# One that does not exist stays for who may be about to make it.
 _NOTHING_IDLE_S: Final = 1.0
 
 
@@ -110,6 +110,8 @@ class ActivatedActor(DurableActor[S, C_contra, E]):
     async def on_start(self) -> None:
         await super().on_start()
         self.restart_idle_timer()
+        if self.refusing is not None:
+            self.let_go()  # stays for what is in its inbox already; the next one may be luckier
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -120,7 +122,6 @@ class ActivatedActor(DurableActor[S, C_contra, E]):
             case Wake() if self.refusing is not None:
                 pass  # its owner wakes it, or whoever is woken once the store is back
             case _ if self.refusing is not None:
-                # Does not count as use: the next activation may be luckier.
                 raise anew(self.refusing)
             case Wake():
                 self.restart_idle_timer()

@@ -231,6 +231,22 @@ async def test_being_woken_for_what_another_node_owns_is_no_error(
     assert other.counters.statistics().in_memory == 0
 
 
+async def test_who_was_refused_is_served_as_soon_as_the_owner_has_left(
+    autojump_clock: MockClock,
+) -> None:
+    disk = MemoryDisk(shared=True)
+    async with node(disk, "other") as other:
+        async with node(disk, "one") as one:
+            await one.add("asked")
+            await one.add("woken")
+            with pytest.raises(NotOwner):
+                await other.add("asked")
+            assert await other.counters.ask("woken", Wake()) is None
+        began = trio.current_time()
+        assert await other.add("asked") == await other.add("woken") == 2
+        assert trio.current_time() == began
+
+
 async def test_asking_again_and_again_does_not_keep_the_refusal_alive(
     autojump_clock: MockClock, nodes: tuple[Node, Node]
 ) -> None:
