@@ -57,7 +57,7 @@ class Opened(msgspec.Struct, kw_only=True):
         """Send raw bytes, and return all that comes until the server closes."""
         async with await self.connect() as stream:
             await stream.send_all(data)
-            with trio.fail_after(10):
+            with trio.fail_after(40):
                 return b"".join([bytes(part) async for part in stream])
 
 

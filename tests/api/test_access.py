@@ -30,7 +30,7 @@ def lines(written: io.StringIO) -> list[dict[str, Any]]:
 
 async def line_after(written: io.StringIO) -> dict[str, Any]:
     """The one line of the one request so far; it is written once its handler has ended."""
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         while not written.getvalue():
             await trio.testing.wait_all_tasks_blocked(0.01)
     (line,) = lines(written)

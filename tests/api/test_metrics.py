@@ -94,7 +94,7 @@ async def test_what_a_server_does_shows_in_its_metrics(tmp_path: Path) -> None:
                 posted = {"content": "hello harbour"}
                 await client.post(f"{url}/api/sessions/{session_id}/messages", json=posted)
                 await line.until("reply.completed")
-                with trio.fail_after(20):
+                with trio.fail_after(40):
                     after = await scrape(client, url)
                     while not after["mooring_loop_delay_seconds_count"]:
                         after = await scrape(client, url)

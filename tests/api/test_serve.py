@@ -45,7 +45,7 @@ async def test_it_says_where_it_listens_once_it_answers(tmp_path: Path) -> None:
         await running.wait_ready(addresses=2)
         hosts = [url.rpartition(":")[0] for url in running.urls]
         assert hosts == ["http://127.0.0.1", "http://[::1]"]
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
             for url in running.urls:
                 assert (await client.get(f"{url}/ready")).json() == {"status": "ready"}
         assert await running.stop() == 0
@@ -101,7 +101,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         )
         await trio.testing.wait_all_tasks_blocked(0.2)
         running.process.send_signal(signal.SIGTERM)
-        with trio.fail_after(10):
+        with trio.fail_after(40):
             while not running.log or running.log[-1]["event"] != "stopping":
                 await trio.testing.wait_all_tasks_blocked(0.01)
         assert await running.stop(within_s=10) == 1
@@ -113,7 +113,7 @@ async def test_a_signal_before_it_is_ready_ends_it_at_once_and_cleanly(tmp_path:
     env = {"DESK_IS_NEVER_READY": "1"}
     async with server(tmp_path, "--demo", env=env) as running:
         assert running.process.stdout is not None
-        with trio.fail_after(20):
+        with trio.fail_after(40):
             text = b""
             while b"demo captcha on " not in text:
                 text += await running.process.stdout.receive_some()
@@ -246,7 +246,7 @@ async def test_with_a_certificate_it_serves_https(tmp_path: Path) -> None:
         await running.wait_ready()
         assert running.urls[0].startswith("https://127.0.0.1:")
         trust = ssl.create_default_context(cafile=env["MOORING_TLS_CERT"])
-        async with httpx.AsyncClient(trust_env=False, verify=trust) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=trust, timeout=40) as client:
             answer = await client.post(f"{running.urls[0]}/get_session", json=CREDENTIALS)
             assert answer.json()["is_new"] is True
         # Plain http to it, and a handshake that never comes, hold nothing up.
@@ -287,7 +287,7 @@ async def test_a_reader_of_its_output_may_go_away(tmp_path: Path) -> None:
     os.close(read)
     async with server(tmp_path, stdout=write) as running:
         os.close(write)
-        with trio.fail_after(20):
+        with trio.fail_after(40):
             while not any(line["event"] == "serving" for line in running.log):
                 await trio.testing.wait_all_tasks_blocked(0.05)
         assert await running.stop() == 0

@@ -56,7 +56,7 @@ BROKEN = {
 
 
 async def nothing_left(talk: Talk) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(15):
         while talk.house.hub.statistics().subscribers or talk.web.connections > 1:
             await trio.sleep(0.01)
 
@@ -136,7 +136,7 @@ async def test_a_client_that_answers_pings_stays_and_one_that_does_not_is_cut(
         async with talk.line(session_id) as lively, talk.line(session_id) as silent:
             await lively.next()
             await silent.next()
-            with trio.fail_after(20), trio.CancelScope() as scope:
+            with trio.fail_after(15), trio.CancelScope() as scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(lively.answer_pings)
                     while talk.house.hub.statistics().subscribers > 1:

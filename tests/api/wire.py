@@ -63,7 +63,7 @@ class Line:
 
     async def next(self) -> dict[str, Any]:
         """Return the next frame; raises Closed at the end."""
-        with trio.fail_after(15):
+        with trio.fail_after(40):
             while True:
                 event = await self._event()
                 match event:
@@ -132,6 +132,6 @@ async def lined(
     """Open a websocket for the length of a block; left without a close frame, as a tunnel does."""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         line = Line(stream)
-        with trio.fail_after(15):
+        with trio.fail_after(40):
             await line.open(target, headers, port=port)
         yield line

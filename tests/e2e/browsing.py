@@ -15,7 +15,7 @@ import trio
 import trio_asyncio
 
 from actors.browser.chromium import ChromiumOptions, find_executable, launch
-from actors.browser.driver import connect
+from actors.browser.driver import connect, scripts
 from actors.browser.driver.line import CommandRefused
 
 RUN_ID: Final = f"{os.getpid():08x}00da"
@@ -28,6 +28,8 @@ _KEYS: Final[Mapping[str, tuple[int, str]]] = {
     " ": (32, " "),
 }
 _SHIFT: Final = 8
+# What only a failure reaches, also beside all other tests on a small machine.
+_LONG_S: Final = 60.0
 
 
 class Browsing:
@@ -61,7 +63,7 @@ class Browsing:
     async def open(self, path: str = "/") -> int:
         """Open a path of the server, or a whole address, and return the status."""
         address = path if "://" in path else f"{self.url}{path}"
-        status: int = await self.page.goto(address, timeout_s=15)
+        status: int = await self.page.goto(address, timeout_s=_LONG_S)
         return status
 
     async def fill(self, selector: str, text: str) -> None:
@@ -75,7 +77,7 @@ class Browsing:
         await self.until("wanted => document.body?.innerText.includes(wanted)", text, what=text)
 
     async def until(self, function: str, *args: Any, what: str = "it") -> Any:
-        return await self.page.wait_until(function, *args, timeout_s=15, what=what)
+        return await self.page.wait_until(function, *args, timeout_s=_LONG_S, what=what)
 
     async def until_at(self, path: str) -> None:
         await self.until(
@@ -166,7 +168,7 @@ class Browsing:
 
     async def html_with(self, text: str) -> str:
         """Return the document once it holds a text."""
-        with trio.fail_after(15):
+        with trio.fail_after(_LONG_S):
             while True:
                 with suppress(CommandRefused):  # the document has just been left
                     root = (await self.call("DOM.getDocument"))["root"]["nodeId"]
@@ -214,7 +216,8 @@ class Browsing:
     async def findings(self, *, rules: Sequence[str] = RULES) -> list[str]:
         """Return what axe-core finds wrong with the page as it stands."""
         await self.page._tab.evaluate(f"{_axe()};0")
-        found: list[str] = await self.page.evaluate(_FINDINGS, list(rules))
+        look = scripts.calling(_FINDINGS, list(rules))
+        found: list[str] = await self.page._tab.evaluate(look, timeout_s=_LONG_S)
         return found
 
     async def first_paint_ms(self) -> float:
@@ -238,6 +241,7 @@ _FOCUSED: Final = """() => {
 _WIDER: Final = """() => document.documentElement.scrollWidth > innerWidth
   || [...document.querySelectorAll("dialog[open]")].some(it => it.scrollWidth > it.clientWidth)"""
 _FINDINGS: Final = """async rules => {
+  await new Promise(go => setTimeout(go));  // what goes on from here may compute for long
   const found = await axe.run(document, { runOnly: rules, resultTypes: ["violations"] });
   const why = node => node.any.concat(node.all, node.none).map(one => one.message).join("; ");
   return found.violations.map(it => [it.id, it.help,

@@ -174,7 +174,7 @@ async def _look_after_keys(dash: Dash, tab: Browsing, camera: Camera, hook: str)
 
 
 async def _until_delivered(tab: Browsing) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(40):
         while True:
             await tab.open("/dashboard/webhooks")
             await tab.click("main li a")

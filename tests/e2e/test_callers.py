@@ -12,7 +12,7 @@ from tests.e2e.running import Mooring, credentials, mooring
 
 async def _leave_during(server: Mooring, path: str, body: dict[str, str]) -> None:
     """Send a request, and close the connection without reading the answer."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=40) as http:
         with trio.move_on_after(0.7):
             await http.post(f"{server.url}{path}", json=body)
 

@@ -175,7 +175,7 @@ async def test_with_a_token_the_page_logs_in_and_others_do_not_use_its_cookie(
         async with chatting(running.urls[0]) as chat:
             await chat.look_like(1024, 700, dark=False)
             await chat.open("?business=B0100001&user=user_123")
-            await chat.page.wait_for("#token", timeout_s=10)
+            await chat.page.wait_for("#token", timeout_s=40)
             await chat.page.fill("#token", "wrong")
             await chat.page.click("#login button")
             await chat.until("() => document.querySelector('#login .problem').textContent !== ''")

@@ -184,7 +184,9 @@ async def test_what_was_acknowledged_survives_a_server_that_is_killed_again_and_
 async def serving(tmp_path: Path, env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     async with server(tmp_path, env=env) as running:
         await running.wait_ready()
-        async with httpx.AsyncClient(base_url=running.urls[0], trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=running.urls[0], trust_env=False, timeout=40
+        ) as client:
             yield client
         assert await running.stop() == 0
 
@@ -248,7 +250,7 @@ async def whole_log(port: int, writer: Writer, seen: list[dict[str, Any]]) -> li
         newest = (await line.next())["seq"]
         while len(events) < newest:
             events.append(await line.next())
-    with trio.fail_after(20):
+    with trio.fail_after(40):
         while not seen or seen[-1]["seq"] < newest:
             await trio.sleep(0.05)
     return events

@@ -149,7 +149,7 @@ async def test_every_page_is_for_everybody_light_dark_and_on_a_small_phone(
         await tab.open("/dashboard/webhooks")
         await tab.click("main li a")
         await tab.see("Attempts")
-        with trio.fail_after(10):
+        with trio.fail_after(40):
             while "session.cancelled" not in await tab.text("[aria-labelledby=attempts-name]"):
                 await tab.open(tab.page.url)
         await tab.page.evaluate(

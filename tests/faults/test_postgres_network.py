@@ -49,7 +49,7 @@ async def store(
 async def _until_written(place: PostgresBackend, stream: str, seq: int) -> None:
     """Look past the proxy until the database has it."""
     async with place.open() as beside:
-        with trio.fail_after(20):
+        with trio.fail_after(40):
             while await beside.newest(stream) < seq:
                 await trio.sleep(0.01)
 
@@ -122,7 +122,7 @@ async def test_a_commit_that_arrives_after_it_was_sent_again_is_refused(
         let_go = proxy.hold_and_let_new_through()
     await store.commit(commit(seq=2, count=0, row=row(status="new")))
     let_go()
-    with trio.fail_after(20):
+    with trio.fail_after(40):
         while place.server.sql(f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"):
             await trio.sleep(0.01)
     loaded = await store.load("note/1")
@@ -131,14 +131,14 @@ async def test_a_commit_that_arrives_after_it_was_sent_again_is_refused(
 
 
 async def _until_in_doubt(store: PostgresStore) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(40):
         while not store._writer._in_doubt:
             await trio.sleep(0.01)
 
 
 async def _until_idle(place: PostgresBackend) -> None:
     """Wait until the database works on nothing that this test has sent."""
-    with trio.fail_after(20):
+    with trio.fail_after(40):
         while "active" in place.server.sql(
             "SELECT state FROM pg_stat_activity WHERE application_name = 'mooring'"
             " AND query LIKE '%commit_batch%' AND state = 'active'"

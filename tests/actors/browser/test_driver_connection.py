@@ -102,7 +102,7 @@ async def test_contexts_outlive_their_connection_and_can_be_adopted(
     site.pages["/"] = page("<title>Home</title>")
     async with connect(shared_chromium.endpoint) as earlier:
         context = await earlier.open_context()
-        await context.page.goto(f"{site.url}/", timeout_s=5)
+        await context.page.goto(f"{site.url}/", timeout_s=40)
         await context.page.evaluate("() => { window.kept = 42; sessionStorage.kept = 'yes'; }")
     assert context.id in await browser.context_ids()
 
@@ -126,7 +126,7 @@ async def test_adopting_a_context_whose_page_is_gone_raises_browser_gone(
     async with connect(shared_chromium.endpoint) as another:
         target = {"targetId": context._tab.frame_id}
         await another._wire.browser.call("Target.closeTarget", target)
-        with trio.fail_after(5):
+        with trio.fail_after(40):
             while not context.page.journal:
                 await trio.sleep(0.01)
         with pytest.raises(BrowserGone, match="no page"):
@@ -156,7 +156,7 @@ async def test_adopting_a_page_on_which_a_dialog_opened_meanwhile_loads_it_again
     mock_clock.rate = 1
     async with connect(shared_chromium.endpoint) as earlier:
         context = await earlier.open_context()
-        await context.page.goto(f"{site.url}/", timeout_s=5)
+        await context.page.goto(f"{site.url}/", timeout_s=40)
         await context.page.evaluate("() => { sessionStorage.kept = 'yes' }")
         nag = "() => { setTimeout(() => { fetch('/asked'); alert('nag'); }, 99) }"
         await context.page.evaluate(nag)
@@ -166,7 +166,7 @@ async def test_adopting_a_page_on_which_a_dialog_opened_meanwhile_loads_it_again
     mock_clock.rate = 1
     # While it is loaded again there is a document that may not look at its storage.
     look = "() => { try { return sessionStorage.kept } catch { return null } }"
-    assert await adopted.page.wait_until(look, timeout_s=5, what="it") == "yes"
+    assert await adopted.page.wait_until(look, timeout_s=40, what="it") == "yes"
 
 
 async def test_where_nothing_listens_connecting_raises_browser_gone(
@@ -218,13 +218,13 @@ async def test_after_a_cut_socket_the_page_is_found_with_its_state(
     site.pages["/"] = page("<input id=name>", ("Set-Cookie", "login=1; HttpOnly"))
     async with relaying(shared_chromium.endpoint) as relay, connect(relay.endpoint) as cut:
         context = await cut.open_context()
-        await context.page.goto(f"{site.url}/", timeout_s=5)
+        await context.page.goto(f"{site.url}/", timeout_s=40)
         await context.page.fill("#name", "typed before the cut")
         await gone(lambda: context.page.evaluate(NEVER), after=relay.cut)
     adopted = await browser.adopt_context(context.id)
     typed = await adopted.page.evaluate("() => document.querySelector('#name').value")
     assert typed == "typed before the cut"
-    await adopted.page.goto(f"{site.url}/", timeout_s=5)
+    await adopted.page.goto(f"{site.url}/", timeout_s=40)
     assert site.cookies[-1] == "login=1"
 
 
@@ -306,21 +306,21 @@ async def test_whatever_is_cancelled_whenever_the_page_stays_usable(
     site.pages["/"] = page("<input><button onclick='window.open(`/nag`)'>go</button>")
     context = await browser.open_context()
     tab = context.page
-    await tab.goto(f"{site.url}/", timeout_s=5)
+    await tab.goto(f"{site.url}/", timeout_s=40)
     state = await context.save()
     calls: tuple[Callable[[], Awaitable[object]], ...] = (
-        lambda: tab.goto(f"{site.url}/", timeout_s=5),
+        lambda: tab.goto(f"{site.url}/", timeout_s=40),
         lambda: tab.click("button"),
         lambda: tab.fill("input", "text"),
         tab.screenshot,
-        lambda: tab.wait_until("() => window.never", timeout_s=5, what="never"),
+        lambda: tab.wait_until("() => window.never", timeout_s=40, what="never"),
         context.save,
         lambda: context.restore(state),
     )
     for turn in range(70):
         with trio.move_on_after(turn * 7 % 23 / 1000):
             await calls[turn % len(calls)]()
-    assert await tab.goto(f"{site.url}/", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/", timeout_s=40) == 200
     await tab.fill("input", "after it all")
     typed = await tab.evaluate("() => document.querySelector('input').value")
     assert typed == "after it all"
@@ -330,7 +330,7 @@ async def test_a_cancelled_open_leaves_no_context(browser: ChromiumBrowser) -> N
     for after_s in (0.0, 0.002, 0.01, 0.03):
         with trio.move_on_after(after_s):
             await browser.open_context()
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         while await browser.context_ids():
             await trio.sleep(0.01)
 

@@ -24,7 +24,7 @@ async def opened(browser: ChromiumBrowser, site: Site, html: str = LINKS) -> Chr
     """A context whose page shows the html."""
     site.pages["/"] = page(html)
     context = await browser.open_context()
-    await context.page.goto(f"{site.url}/", timeout_s=5)
+    await context.page.goto(f"{site.url}/", timeout_s=40)
     return context
 
 
@@ -35,7 +35,7 @@ async def windows(browser: ChromiumBrowser, context: ChromiumContext) -> int:
 
 async def closed(browser: ChromiumBrowser, context: ChromiumContext, *, popups: int) -> None:
     """Return once as many windows were closed and only the page's own is left."""
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         while context.popups_closed < popups or await windows(browser, context) > 1:
             await trio.sleep(0.01)
 
@@ -70,7 +70,7 @@ async def test_closing_a_context_ends_what_is_pending_in_it(browser: ChromiumBro
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(close_later)
-        with trio.fail_after(5), pytest.raises(BrowserGone, match="closed"):
+        with trio.fail_after(40), pytest.raises(BrowserGone, match="closed"):
             await context.page.evaluate("() => new Promise(() => {})")
 
 
@@ -87,7 +87,7 @@ async def test_closed_contexts_leave_nothing_in_the_connection(browser: Chromium
         await context.page.evaluate("() => { window.open('about:blank') }")
         await context.page.screenshot()
         await browser.close_context(context.id)
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         while kept() != [0, 0, 0, 0]:
             await trio.sleep(0.01)
 
@@ -134,7 +134,7 @@ async def test_the_page_can_be_used_while_its_windows_are_being_closed(
 async def test_a_page_sees_that_its_window_was_closed(browser: ChromiumBrowser, site: Site) -> None:
     context = await opened(browser, site)
     await context.page.click("#script")
-    await context.page.wait_until("() => window.opened?.closed", timeout_s=5, what="the end")
+    await context.page.wait_until("() => window.opened?.closed", timeout_s=40, what="the end")
 
 
 async def test_windows_of_one_context_are_not_counted_in_another(
@@ -170,7 +170,7 @@ async def test_a_dialog_is_dismissed_and_counted(
     browser: ChromiumBrowser, script: str, answer: object
 ) -> None:
     context = await browser.open_context()
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         assert await context.page.evaluate(script) == answer
     assert context.dialogs_dismissed == 1
 
@@ -179,9 +179,11 @@ async def test_a_dialog_that_a_click_opens_does_not_hold_the_click(
     browser: ChromiumBrowser, site: Site
 ) -> None:
     context = await opened(browser, site, "<button onclick='alert(1); this.id = 2'>go</button>")
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         await context.page.click("button")
-    await context.page.wait_until("() => document.querySelector('button').id", timeout_s=5, what="")
+    await context.page.wait_until(
+        "() => document.querySelector('button').id", timeout_s=40, what=""
+    )
     assert context.dialogs_dismissed == 1
 
 
@@ -189,7 +191,7 @@ async def test_a_dialog_while_a_page_loads_does_not_hold_the_navigation(
     browser: ChromiumBrowser, site: Site
 ) -> None:
     context = await opened(browser, site, "<script>alert('nag')</script><p id=after>")
-    await context.page.wait_until("() => document.querySelector('#after')", timeout_s=5, what="")
+    await context.page.wait_until("() => document.querySelector('#after')", timeout_s=40, what="")
     assert context.dialogs_dismissed == 1
 
 
@@ -201,7 +203,7 @@ async def test_dialogs_of_a_page_that_is_being_left_do_not_hold_the_navigation(
     for _ in range(3):
         context = await opened(browser, site, "<p>quiet")
         for path in ("/nag", "/", "/nag", "/"):
-            assert await context.page.goto(f"{site.url}{path}", timeout_s=5) == 200
+            assert await context.page.goto(f"{site.url}{path}", timeout_s=40) == 200
         assert (
             await context.page.evaluate("() => document.querySelector('p').textContent") == "quiet"
         )
@@ -216,8 +218,8 @@ async def test_a_page_that_asks_whether_to_leave_is_left(
     await context.page.evaluate(
         "() => { addEventListener('beforeunload', (e) => e.preventDefault()) }"
     )
-    with trio.fail_after(5):
-        await context.page.goto(f"{site.url}/?again", timeout_s=5)
+    with trio.fail_after(40):
+        await context.page.goto(f"{site.url}/?again", timeout_s=40)
     assert context.page.url == f"{site.url}/?again"
     assert context.dialogs_dismissed == 1
 
@@ -241,7 +243,7 @@ async def test_no_permission_is_granted_and_nothing_waits_for_an_answer(
     browser: ChromiumBrowser, site: Site
 ) -> None:
     context = await opened(browser, site)
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         answer = await context.page.evaluate("() => Notification.requestPermission()")
     assert answer == "denied"
 

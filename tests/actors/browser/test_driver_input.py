@@ -126,8 +126,8 @@ async def test_click_on_a_link_opens_it(browser: ChromiumBrowser, site: Site) ->
     site.pages["/next"] = page("<p id=next>")
     tab = await shown(browser, site, "<p>many words before <a href=/next>the link</a>")
     await tab.click("a")
-    await tab.wait_for("body", timeout_s=5)
-    await tab.wait_until("() => document.querySelector('#next')", timeout_s=5, what="next")
+    await tab.wait_for("body", timeout_s=40)
+    await tab.wait_until("() => document.querySelector('#next')", timeout_s=40, what="next")
     assert tab.url == f"{site.url}/next"
 
 

@@ -20,7 +20,7 @@ async def shown(browser: ChromiumBrowser, site: Site, html: str) -> ChromiumPage
     """A page that shows the html."""
     site.pages["/"] = page(html)
     tab = (await browser.open_context()).page
-    assert await tab.goto(f"{site.url}/", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/", timeout_s=40) == 200
     return tab
 
 
@@ -31,7 +31,7 @@ async def test_goto_returns_the_status(
 ) -> None:
     site.pages["/"] = page(html, status=status)
     tab = (await browser.open_context()).page
-    assert await tab.goto(f"{site.url}/", timeout_s=5) == status
+    assert await tab.goto(f"{site.url}/", timeout_s=40) == status
 
 
 async def test_goto_follows_redirects_and_the_url_is_the_last_one(
@@ -40,7 +40,7 @@ async def test_goto_follows_redirects_and_the_url_is_the_last_one(
     site.pages["/old"] = page("", ("Location", "/new?x=1#y"), status=302)
     site.pages["/new"] = page("<p>new")
     tab = (await browser.open_context()).page
-    assert await tab.goto(f"{site.url}/old", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/old", timeout_s=40) == 200
     assert tab.url == f"{site.url}/new?x=1#y"
 
 
@@ -56,12 +56,12 @@ async def test_goto_within_a_document_keeps_its_status(
     browser: ChromiumBrowser, site: Site
 ) -> None:
     tab = await shown(browser, site, "<p id=there>")
-    assert await tab.goto(f"{site.url}/#there", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/#there", timeout_s=40) == 200
     assert tab.url == f"{site.url}/#there"
 
 
 async def test_goto_blank_has_no_status(browser: ChromiumBrowser) -> None:
-    assert await (await browser.open_context()).page.goto("about:blank", timeout_s=5) == 0
+    assert await (await browser.open_context()).page.goto("about:blank", timeout_s=40) == 0
 
 
 async def test_an_address_where_nothing_listens_fails(browser: ChromiumBrowser) -> None:
@@ -70,7 +70,7 @@ async def test_an_address_where_nothing_listens_fails(browser: ChromiumBrowser) 
     await listeners[0].aclose()
     tab = (await browser.open_context()).page
     with pytest.raises(NavigationFailed, match="ERR_CONNECTION_REFUSED"):
-        await tab.goto(f"http://127.0.0.1:{port}/", timeout_s=5)
+        await tab.goto(f"http://127.0.0.1:{port}/", timeout_s=40)
     assert await tab.evaluate("() => 1") == 1
 
 
@@ -83,7 +83,7 @@ async def test_a_server_that_hangs_fails_in_time_and_the_page_is_usable_after(
         with pytest.raises(NavigationFailed, match=r"no answer within 0\.1 s"):
             await tab.goto(f"{site.url}/hang", timeout_s=0.1)
         assert await tab.evaluate(TEXT, "#here") == "here"
-    assert await tab.goto(f"{site.url}/?next", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/?next", timeout_s=40) == 200
 
 
 async def test_a_cancelled_goto_leaves_the_page_usable(
@@ -96,7 +96,7 @@ async def test_a_cancelled_goto_leaves_the_page_usable(
         await site.wait_asked("/hang")
         nursery.cancel_scope.cancel()
     assert await tab.evaluate(TEXT, "#here") == "here"
-    assert await tab.goto(f"{site.url}/?next", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/?next", timeout_s=40) == 200
 
 
 async def test_the_url_follows_the_page_without_asking(
@@ -107,15 +107,15 @@ async def test_the_url_follows_the_page_without_asking(
     assert tab.url == f"{site.url}/pushed?a=1"
     site.pages["/other"] = page("<p id=other>other")
     await tab.evaluate("() => { setTimeout(() => { location = '/other' }) }")
-    await tab.wait_for("body", timeout_s=5)
-    await tab.wait_until("() => location.pathname === '/other'", timeout_s=5, what="other")
+    await tab.wait_for("body", timeout_s=40)
+    await tab.wait_until("() => location.pathname === '/other'", timeout_s=40, what="other")
     assert tab.url == f"{site.url}/other"
 
 
 async def test_a_frame_inside_does_not_change_the_url(browser: ChromiumBrowser, site: Site) -> None:
     site.pages["/inner"] = page("<p>inner")
     tab = await shown(browser, site, "<iframe src=/inner onload='window.loaded = 1'></iframe>")
-    await tab.wait_until("() => window.loaded", timeout_s=5, what="the frame")
+    await tab.wait_until("() => window.loaded", timeout_s=40, what="the frame")
     assert tab.url == f"{site.url}/"
 
 
@@ -142,7 +142,7 @@ async def test_a_script_whose_page_is_left_fails_and_does_not_hang(
     browser: ChromiumBrowser, site: Site
 ) -> None:
     tab = await shown(browser, site, "<p>")
-    with trio.fail_after(5), pytest.raises(ScriptFailed):
+    with trio.fail_after(40), pytest.raises(ScriptFailed):
         await tab.evaluate("() => { location = '/?left'; return new Promise(() => {}) }")
 
 
@@ -161,7 +161,7 @@ async def test_wait_until_returns_the_truthy_value_once_it_is_there(
 ) -> None:
     tab = (await browser.open_context()).page
     await tab.evaluate("() => { setTimeout(() => { window.found = {row: 7} }, 60) }")
-    found = await tab.wait_until("(name) => window[name]", "found", timeout_s=5, what="a row")
+    found = await tab.wait_until("(name) => window[name]", "found", timeout_s=40, what="a row")
     assert found == {"row": 7}
 
 
@@ -169,7 +169,7 @@ async def test_wait_until_survives_navigations(browser: ChromiumBrowser, site: S
     site.pages["/2"] = page("<script>setTimeout(() => { location = '/3' }, 20)</script>")
     site.pages["/3"] = page("<p id=arrived>here")
     tab = await shown(browser, site, "<script>setTimeout(() => { location = '/2' }, 20)</script>")
-    await tab.wait_for("#arrived", timeout_s=5)
+    await tab.wait_for("#arrived", timeout_s=40)
     await tab.evaluate("() => { document.querySelector('p').textContent = 'x' }")
 
 
@@ -195,7 +195,7 @@ async def test_an_element_that_is_not_visible_is_waited_for(
     await tab.evaluate(
         "() => { setTimeout(() => { document.querySelector('button').style = '' }, 30) }"
     )
-    await tab.wait_for("button", timeout_s=5)
+    await tab.wait_for("button", timeout_s=40)
 
 
 async def test_html_is_the_document_as_it_stands_now(browser: ChromiumBrowser, site: Site) -> None:
@@ -220,20 +220,20 @@ async def test_a_crashed_page_ends_what_is_pending_and_goto_recovers_it(
     await tab.evaluate("() => { sessionStorage.kept = 'yes' }")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(crash, tab)
-        with trio.fail_after(5), pytest.raises(BrowserGone, match="crashed"):
+        with trio.fail_after(40), pytest.raises(BrowserGone, match="crashed"):
             await tab.evaluate("() => new Promise(() => {})")
     with pytest.raises(BrowserGone, match="crashed"):
         await tab.evaluate("() => 1")
     await browser.ping()
 
-    assert await tab.goto(f"{site.url}/", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/", timeout_s=40) == 200
     assert await tab.evaluate("() => sessionStorage.kept") == "yes"
     await tab.click("#here")
 
 
 async def crash(tab: ChromiumPage) -> None:
     tab._tab.post("Page.crash")
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         while "the page crashed" not in "".join(tab.journal[-2:]):
             await trio.sleep(0.01)
 
@@ -243,12 +243,12 @@ async def test_a_closed_tab_raises_and_goto_opens_another_one(
 ) -> None:
     tab = await shown(browser, site, "<p>here")
     browser._wire.browser.post("Target.closeTarget", {"targetId": tab._tab.frame_id})
-    with trio.fail_after(5):
+    with trio.fail_after(40):
         while "the tab was closed" not in tab.journal[-1]:
             await trio.sleep(0.01)
     with pytest.raises(BrowserGone, match="closed"):
         await tab.evaluate("() => 1")
-    assert await tab.goto(f"{site.url}/", timeout_s=5) == 200
+    assert await tab.goto(f"{site.url}/", timeout_s=40) == 200
     assert await tab.evaluate(TEXT, "p") == "here"
 
 
@@ -256,12 +256,12 @@ async def test_the_journal_tells_the_steps_but_no_secret(
     browser: ChromiumBrowser, site: Site
 ) -> None:
     tab = await shown(browser, site, "<input id=password>")
-    await tab.goto(f"{site.url}/?token=harbor-1#harbor-2", timeout_s=5)
-    await tab.goto("data:text/html,<input id=password>harbor-3", timeout_s=5)
+    await tab.goto(f"{site.url}/?token=harbor-1#harbor-2", timeout_s=40)
+    await tab.goto("data:text/html,<input id=password>harbor-3", timeout_s=40)
     await tab.fill("#password", "harbor-4")
     await tab.evaluate("(secret) => secret", "harbor-5")
     with pytest.raises(NavigationFailed) as caught:
-        await tab.goto("http://user:harbor-6@127.0.0.1:1/?harbor-7", timeout_s=5)
+        await tab.goto("http://user:harbor-6@127.0.0.1:1/?harbor-7", timeout_s=40)
     told = "\n".join(tab.journal) + str(caught.value)
     assert "harbor" not in told
     assert f"goto {site.url}/ (" in told

@@ -41,7 +41,7 @@ async def logged_in(browser: ChromiumBrowser, site: Site) -> ChromiumContext:
         ("Set-Cookie", "deep=1; Path=/deep"),
     )
     context = await browser.open_context()
-    await context.page.goto(f"{site.url}/", timeout_s=5)
+    await context.page.goto(f"{site.url}/", timeout_s=40)
     await context.page.evaluate(WRITE, "driver-1")
     return context
 
@@ -58,7 +58,7 @@ async def test_all_that_a_login_consists_of_comes_back_in_another_chromium(
         assert sorted(again.cookies, key=lambda each: each.name) == sorted(
             state.cookies, key=lambda each: each.name
         )
-        await restored.page.goto(state.url, timeout_s=5)
+        await restored.page.goto(state.url, timeout_s=40)
         assert sorted(site.cookies[-1].split("; ")) == ["lasting=1", "login=secret"]
         local, session = await restored.page.evaluate(READ)
         assert local["local"] == "driver-1"
@@ -115,8 +115,8 @@ async def test_storage_of_a_frame_of_the_same_site_comes_back_too(
         frame = f"<iframe src='{identity.url}/frame' onload='window.loaded = 1'></iframe>"
         site.pages["/"] = page(f"<script>localStorage.own = '1'</script>{frame}")
         context = await browser.open_context()
-        await context.page.goto(f"{site.url}/", timeout_s=5)
-        await context.page.wait_until("() => window.loaded", timeout_s=5, what="the frame")
+        await context.page.goto(f"{site.url}/", timeout_s=40)
+        await context.page.wait_until("() => window.loaded", timeout_s=40, what="the frame")
         state = await context.save()
         assert {each.origin: each.local for each in state.storage} == {
             site.url: {"own": "1"},
@@ -129,9 +129,9 @@ async def test_storage_of_a_frame_of_the_same_site_comes_back_too(
         site.pages["/"] = page(f"<script>{listen}</script>{frame}")
         async with another_context(chromium) as restored:
             await restored.restore(state)
-            await restored.page.goto(state.url, timeout_s=5)
+            await restored.page.goto(state.url, timeout_s=40)
             found = await restored.page.wait_until(
-                "() => window.token", timeout_s=5, what="the token"
+                "() => window.token", timeout_s=40, what="the token"
             )
     assert found == "abc"
 
@@ -151,7 +151,7 @@ async def test_a_blank_page_has_cookies_but_no_storage(
     browser: ChromiumBrowser, site: Site
 ) -> None:
     context = await logged_in(browser, site)
-    await context.page.goto("about:blank", timeout_s=5)
+    await context.page.goto("about:blank", timeout_s=40)
     state = await context.save()
     assert state.url == "about:blank"
     assert state.storage == ()
@@ -215,7 +215,7 @@ async def test_storage_that_cannot_be_restored_is_noted_and_the_rest_is_restored
     context = await browser.open_context()
     await context.restore(BrowserState(url=site.url, storage=(full, good)))
     assert "storage of http://127.0.0.2:1234 not restored" in "\n".join(context.page.journal)
-    await context.page.goto(f"{site.url}/", timeout_s=5)
+    await context.page.goto(f"{site.url}/", timeout_s=40)
     assert await context.page.evaluate(READ) == [{"a": "b"}, {}]
 
 

@@ -131,7 +131,7 @@ async def test_a_portal_that_is_slow_is_waited_for(desk: Desk) -> None:
 async def test_a_nag_window_and_an_alert_do_not_get_in_the_way(desk: Desk) -> None:
     await desk.log_in()
     seen = "() => sessionStorage.getItem('noticed-login')"
-    await desk.page.wait_until(seen, timeout_s=10, what="the alert to be answered")
+    await desk.page.wait_until(seen, timeout_s=40, what="the alert to be answered")
     assert await desk.booking("TRHU1866154") == "RICFEM857500"
     assert desk.context.popups_closed == 1
     assert desk.context.dialogs_dismissed == 1
@@ -144,7 +144,7 @@ async def test_a_refresh_opens_the_containers_page_and_tells_whether_the_login_l
     desk: Desk,
 ) -> None:
     await desk.log_in()
-    await desk.page.goto("about:blank", timeout_s=10)
+    await desk.page.goto("about:blank", timeout_s=40)
     assert not await desk.portal.is_logged_in(desk.page)
     await desk.portal.refresh(desk.page)
     assert await desk.portal.is_logged_in(desk.page)

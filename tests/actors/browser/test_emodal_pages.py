@@ -178,9 +178,9 @@ async def test_a_page_that_is_not_the_portals_is_unreachable(
 async def test_the_users_button_on_another_site_is_no_login(
     portal: Emodal, site: Site, tab: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await tab.goto(site.url.replace("127.0.0.1", "localhost") + "/containers", timeout_s=10)
+    await tab.goto(site.url.replace("127.0.0.1", "localhost") + "/containers", timeout_s=40)
     assert not await portal.is_logged_in(tab)
-    await tab.goto(site.url + "/containers", timeout_s=10)
+    await tab.goto(site.url + "/containers", timeout_s=40)
     assert await portal.is_logged_in(tab)
 
 

@@ -33,7 +33,7 @@ async def add(dash: Dash, url: str) -> tuple[str, str]:
 
 async def page_with(dash: Dash, path: str, *texts: str) -> str:
     """Return the page once it shows all of the texts."""
-    with trio.fail_after(10):
+    with trio.fail_after(40):
         while True:
             page = (await dash.get(path)).text
             if all(text in page for text in texts):

@@ -63,11 +63,11 @@ async def demo() -> AsyncIterator[DemoUrls]:
 
 @pytest.fixture
 async def visitor(demo: DemoUrls) -> AsyncIterator[Visitor]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=40) as http:
         yield Visitor(demo, http)
 
 
 @pytest.fixture
 async def other_visitor(demo: DemoUrls) -> AsyncIterator[Visitor]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=40) as http:
         yield Visitor(demo, http)

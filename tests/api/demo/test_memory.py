@@ -20,7 +20,7 @@ from .conftest import Visitor
 async def visited(file: Path, cookies: httpx.Cookies | None = None) -> AsyncIterator[Visitor]:
     async with (
         open_demo(SystemClock(), solve_s=0.0, remember=file) as urls,
-        httpx.AsyncClient(trust_env=False, cookies=cookies) as http,
+        httpx.AsyncClient(trust_env=False, cookies=cookies, timeout=40) as http,
     ):
         yield Visitor(urls, http)
 

@@ -10,8 +10,8 @@ from engine.clock import SystemClock
 
 
 async def test_both_servers_stop_at_once_though_a_client_keeps_its_connection() -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        with trio.fail_after(10):
+    async with httpx.AsyncClient(trust_env=False, timeout=40) as http:
+        with trio.fail_after(40):
             async with open_demo(SystemClock()) as urls:
                 assert (await http.get(f"{urls.portal_url}/__control")).status_code == 200
                 assert (await http.get(f"{urls.captcha_url}/recaptcha/api.js")).status_code == 200
@@ -27,8 +27,11 @@ async def test_a_page_that_is_being_waited_for_does_not_hold_up_the_end() -> Non
                 await http.get(f"{url}/notice")
 
     async with trio.open_nursery() as nursery:
-        with trio.fail_after(10):
-            async with open_demo(SystemClock()) as urls, httpx.AsyncClient(trust_env=False) as http:
+        with trio.fail_after(40):
+            async with (
+                open_demo(SystemClock()) as urls,
+                httpx.AsyncClient(trust_env=False, timeout=40) as http,
+            ):
                 await http.post(f"{urls.portal_url}/__control", json={"delay_s": 500})
                 nursery.start_soon(wait_for_a_page, urls.portal_url)
                 await trio.testing.wait_all_tasks_blocked(0.05)

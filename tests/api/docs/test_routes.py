@@ -62,7 +62,9 @@ async def test_they_are_there_for_everybody_with_tokens_set_or_not(
 ) -> None:
     async with server(tmp_path, env=env) as running:
         await running.wait_ready()
-        async with httpx.AsyncClient(base_url=running.urls[0], trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=running.urls[0], trust_env=False, timeout=40
+        ) as client:
             for path in ("/openapi.json", "/asyncapi.json", "/docs", "/docs/docs.css"):
                 answer = await client.get(path)
                 assert answer.status_code == 200, path
@@ -79,7 +81,9 @@ async def test_they_are_there_for_everybody_with_tokens_set_or_not(
 async def test_the_page_loads_nothing_from_elsewhere_and_needs_no_script(tmp_path: Path) -> None:
     async with server(tmp_path) as running:
         await running.wait_ready()
-        async with httpx.AsyncClient(base_url=running.urls[0], trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=running.urls[0], trust_env=False, timeout=40
+        ) as client:
             answer = await client.get("/docs")
             page = Page(answer.text)
             assert page.scripts == 0

@@ -45,7 +45,7 @@ ENV = {
 
 async def credentials(running: Server) -> str:
     """Sign up, make a key, and return both as Schemathesis takes them, by kind of security."""
-    async with httpx.AsyncClient(base_url=running.urls[0], trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=running.urls[0], trust_env=False, timeout=40) as client:
         login = {"email": "ada@example.com", "password": "a long enough password"}
         token = (await client.post("/api/v1/auth/signup", json=login)).json()["access_token"]
         bearer = {"Authorization": f"Bearer {token}"}

@@ -43,7 +43,7 @@ class Desk:
 
     async def done(self, visitor: Visitor) -> None:
         """Wait until what is being checked is checked."""
-        with trio.fail_after(10):
+        with trio.fail_after(40):
             while visitor.title == "Checking":
                 await visitor.open()
 
@@ -153,7 +153,7 @@ async def test_expired_cancelled_and_unknown_pages_say_what_happened_and_where_t
         assert (await other.open()).status_code == 410
         assert other.title == "This was cancelled"
         assert parse_qs(urlsplit(other.way_back).query)["state"] == ["cancelled"]
-        with trio.fail_after(10):
+        with trio.fail_after(40):
             while (await late.open()).status_code == 200:
                 await trio.sleep(0.05)
         assert (late.page.status_code, late.title) == (410, "Time is up")
@@ -301,7 +301,7 @@ async def test_a_visitor_has_more_time_with_one_click_and_stops_with_another(
         await visitor.open()
         await visitor.press("begin")
         first = await it.it.get(f"/sessions/{session_id}", it.who.sandbox)
-        with trio.fail_after(10):
+        with trio.fail_after(40):
             while True:
                 await visitor.press("extend")
                 later = await it.it.get(f"/sessions/{session_id}", it.who.sandbox)

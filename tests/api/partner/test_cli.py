@@ -46,7 +46,7 @@ async def run(data_dir: Path, *arguments: str, **more: Any) -> subprocess.Comple
 
 
 async def log_in(it: Server, password: str = PASSWORD) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=it.urls[0], trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=it.urls[0], trust_env=False, timeout=40) as http:
         body = {"email": EMAIL, "password": password}
         return await http.post("/api/v1/auth/login", json=body)
 
@@ -94,7 +94,9 @@ async def test_a_second_person_joins_a_tenant_and_may_not_manage_its_keys(tmp_pa
         body = (await log_in(it)).json()
         assert (body["user"]["tenant_id"], body["user"]["role"]) == (tenant, "member")
         headers = {"Authorization": f"Bearer {body['access_token']}"}
-        async with httpx.AsyncClient(base_url=it.urls[0], headers=headers, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=it.urls[0], headers=headers, trust_env=False, timeout=40
+        ) as http:
             wanted = {"environment": "sandbox"}
             refused = await http.post("/api/v1/api-keys/generate", json=wanted)
             assert refused.status_code == 403
@@ -130,7 +132,7 @@ async def test_a_session_is_made_and_its_url_drawn_for_a_phone(tmp_path: Path) -
     async with server(tmp_path) as it:
         await it.wait_ready()
         url = it.urls[0]
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=40) as http:
             body = {"email": EMAIL, "password": PASSWORD}
             who = (await http.post("/api/v1/auth/signup", json=body)).json()
             headers = {"Authorization": f"Bearer {who['access_token']}"}
@@ -165,7 +167,7 @@ async def test_the_key_of_receipts_is_rotated_and_the_one_before_stays_public(
     data_dir = tmp_path / "data"
 
     async def public() -> list[str]:
-        async with serving(tmp_path) as it, httpx.AsyncClient(trust_env=False) as http:
+        async with serving(tmp_path) as it, httpx.AsyncClient(trust_env=False, timeout=40) as http:
             keys = (await http.get(f"{it.urls[0]}/.well-known/jwks.json")).json()["keys"]
             return [key["kid"] for key in keys if key["kid"].startswith("production-")]
 

@@ -237,7 +237,7 @@ async def finished(it: Counter, session_id: str, choice: str = "agree") -> str:
     desk = it.partner.hosted
     await desk.ask(session_id, Begin(browser="a"))
     await desk.ask(session_id, GiveAnswer(browser="a", step="consent", answer={"choice": choice}))
-    with trio.fail_after(10):
+    with trio.fail_after(40):
         while not (await desk.look(session_id)).session.has_ended:
             await trio.lowlevel.checkpoint()
     return session_id

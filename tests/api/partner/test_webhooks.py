@@ -49,13 +49,13 @@ async def attempts(it: Counter, who: Person, webhook_id: str) -> list[dict[str, 
 
 
 async def arrived(receiver: SocketReceiver, number: int) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(40):
         while len(receiver.got) < number:
             await trio.sleep(0.02)
 
 
 async def recorded(it: Counter, who: Person, webhook_id: str, number: int) -> list[dict[str, Any]]:
-    with trio.fail_after(20):
+    with trio.fail_after(40):
         while len(found := await attempts(it, who, webhook_id)) < number:
             await trio.sleep(0.02)
     return found
