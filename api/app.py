@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.access import note_failure, note_session, request_id
+from api.any_but import AnyBut
 from api.body import BODY_DEADLINE_S, BoundedRequest
 from api.connection import HTTPConnection, Socket, WebsocketConnection
 from api.drain import Drain
@@ -53,6 +54,7 @@ class App(QuartTrio):
         self.config["BODY_TIMEOUT"] = BODY_DEADLINE_S
         # It would cut a long answer short without a word; the transport bounds each part of it.
         self.config["RESPONSE_TIMEOUT"] = None
+        self.url_map.converters["any_but"] = AnyBut
         self.url_map.merge_slashes = False  # "//sessions" is unknown; a redirect helps nobody
         self.register_error_handler(Exception, _answer_error)
         self.before_request(_name_session)

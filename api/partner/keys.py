@@ -38,7 +38,7 @@ def key_routes(tenants: Tenants, *, keyring: KeyRing, credentials: Credentials) 
         keys: tuple[ApiKey, ...] = await tenants.ask(principal.tenant_id, ListKeys())
         return reply({"api_keys": [key_fields(key) for key in keys]})
 
-    @routes.delete(f"{PREFIX}/api-keys/<key_id>")
+    @routes.delete(f"{PREFIX}/api-keys/<any_but(list, generate):key_id>")
     async def revoke(key_id: str) -> Response:
         principal = await credentials.by_jwt()
         await tenants.ask(principal.tenant_id, RevokeKey(key_id=key_id, by=principal.id))

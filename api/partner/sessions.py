@@ -47,7 +47,7 @@ def session_routes(desk: HostedSessions, credentials: Credentials, streams: Stre
         sessions = b",".join(page.encoded)
         return reply_encoded(b'{"sessions":[%s],"next_cursor":%s}' % (sessions, following))
 
-    @routes.get(f"{SESSIONS}/<session_id>")
+    @routes.get(f"{SESSIONS}/<any_but(create):session_id>")
     async def read(session_id: str) -> Response:
         principal = await credentials.by_either()
         return reply_encoded(await desk.get_encoded(principal, session_id))

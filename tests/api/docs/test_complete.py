@@ -59,7 +59,7 @@ async def test_every_route_is_described_and_no_other(
     served: set[tuple[str, str]] = set()
     async with composed(tmp_path, monkeypatch) as app:
         for rule in app.url_map.iter_rules():
-            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+            path = re.sub(r"<(?:\w+(?:\(.*?\))?:)?(\w+)>", r"{\1}", rule.rule)
             if PAGES.fullmatch(path):
                 continue
             if rule.websocket:

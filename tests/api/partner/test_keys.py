@@ -55,3 +55,27 @@ async def test_a_key_that_cannot_be_names_the_field(tmp_path: Path, body: Any, d
         answer = await it.post("/api-keys/generate", body, who.bearer)
         assert answer.status_code == 400
         assert answer.json()["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api-keys/list", {"GET", "HEAD", "OPTIONS"}),
+        ("/api-keys/generate", {"POST", "OPTIONS"}),
+        ("/api-keys/some-id", {"DELETE", "OPTIONS"}),
+        ("/api-keys/listed", {"DELETE", "OPTIONS"}),
+        ("/sessions/create", {"POST", "OPTIONS"}),
+        ("/sessions/some-id", {"GET", "HEAD", "OPTIONS"}),
+        ("/sessions/create/cancel", {"POST", "OPTIONS"}),
+        ("/sessions", {"GET", "HEAD", "POST", "OPTIONS"}),
+    ],
+)
+async def test_a_path_allows_its_own_methods_and_not_those_of_an_id_beside_it(
+    tmp_path: Path, path: str, allowed: set[str]
+) -> None:
+    async with partnering(tmp_path) as it:
+        asked = await it.client.options(f"/api/v1{path}")
+        refused = await it.client.patch(f"/api/v1{path}")
+        assert refused.status_code == 405
+        for answer in (asked, refused):
+            assert set(answer.headers["Allow"].split(", ")) == allowed
