@@ -63,7 +63,7 @@ class AssistantDesk:
 
     def new_id(self) -> str:
         """Return an id that nobody can guess: 128 random bits in the form of a UUID."""
-        return str(uuid.UUID(int=self._clock.random_bits(128)))
+        return str(uuid.UUID(int=self._clock.random_bits(128), version=4))
 
     async def ask(self, session_id: str, command: Any, *, timeout_s: float = 30.0) -> Any:
         """Ask a conversation; raises what it answers.

@@ -52,11 +52,12 @@ WORDS: Final[Mapping[type[Exception], str]] = {
 }
 
 # Seconds after which another try may go better.
-RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
+RETRY_AFTER_S: Final[Mapping[type[Exception], int | None]] = {
     assistant.Busy: 1,
     AliasHeld: 1,
     NotRecorded: 1,
     StoreError: 5,
+    CursorInvalid: None,  # no waiting mends it
     TooManySubscribers: 10,
 }
 

@@ -21,6 +21,7 @@ from engine.errors import (
     ActorCrashed,
     ActorStopped,
     AskTimeout,
+    CursorInvalid,
     InboxFull,
     MooringError,
     StoreError,
@@ -180,7 +181,7 @@ _ENGINE_WORDS: Final[Mapping[type[Exception], str]] = {
 }
 
 # Seconds after which another try may go better.
-_RETRY_AFTER_S: Final[Mapping[type[Exception], int]] = {
+_RETRY_AFTER_S: Final[Mapping[type[Exception], int | None]] = {
     browser.CapacityExhausted: 10,
     browser.BrowserCrashed: 5,
     browser.NotWritten: 1,
@@ -244,6 +245,8 @@ def _message_of(error: BaseException, body: Mapping[str, Any]) -> str:
 def _detail_of(error: BaseException, body: Mapping[str, Any]) -> str:
     if isinstance(error, FieldInvalid):
         return f"{error.name}: {error.details}"
+    if isinstance(error, CursorInvalid):
+        return "cursor: does not belong to this list"
     return _message_of(error, body)
 
 
@@ -273,10 +276,11 @@ def _routing_answer(error: HTTPException) -> Answer:
 def _answer(error: BaseException, body: dict[str, Any]) -> Answer:
     headers = {}
     retry = _nearest(type(error), _RETRY_AFTER_S)
+    retry_after_s = None if retry is None else _RETRY_AFTER_S[retry]
     if isinstance(error, NotOwner):
         headers["Retry-After"] = str(error.retry_after_s)
-    elif retry is not None:
-        headers["Retry-After"] = str(_RETRY_AFTER_S[retry])
+    elif retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
     if isinstance(error, TokenRequired):
         headers["WWW-Authenticate"] = 'Bearer realm="mooring"'
     headers |= partner_errors.headers(error)

@@ -26,10 +26,24 @@ _NAMES: Final[Mapping[str, str]] = {
     "key.created": "API key generated",
     "key.revoked": "API key revoked",
     "profile.changed": "Profile changed",
+    "webhook.created": "Webhook added",
+    "webhook.rotated": "Webhook's secret rotated",
+    "webhook.enabled": "Webhook enabled",
+    "webhook.deleted": "Webhook deleted",
     "quota.reached": "Quota reached",
 }
 # What is shown of an entry's details, in this order.
-_SHOWN: Final = ("name", "logo_url", "environment", "hint", "kind", "reason", "role", "month")
+_SHOWN: Final = (
+    "name",
+    "logo_url",
+    "environment",
+    "hint",
+    "host",
+    "kind",
+    "reason",
+    "role",
+    "month",
+)
 _KINDS: Final[Mapping[str, str]] = {"api": "by the API", "web": "in the dashboard"}
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from quart import Response
 
-from actors.partner import CredentialsRefused, NotAllowed, NotFound, PartnerSettings
+from actors.partner import CredentialsRefused, NotFound, PartnerSettings
 from actors.partner.tenants import Principal
 from actors.partner.tenants.accounts import Account, Accounts, Entered
 from api.partner.cookie import forget_cookie, set_cookie
@@ -42,12 +42,11 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_change(self) -> bool:
         """Whether keys, webhooks and the profile are theirs to change."""
-        return self.account.role == "owner"
+        return self.principal.role == "owner"
 
     def check_may_change(self) -> None:
         """Raise NotAllowed for who may only look."""
-        if not self.may_change:
-            raise NotAllowed("Only an owner of the account may change this")
+        self.principal.check_owner()
 
 
 class Gate:

@@ -63,7 +63,9 @@ class _WebhookViews:
         events = form.several("events")
         try:
             url = form.text("url", longest=_LONGEST_URL)
-            made = await self._webhooks.create(person.tenant_id, url=url, events=_known(events))
+            made = await self._webhooks.create(
+                person.tenant_id, url=url, events=_known(events), by=person.user_id
+            )
         except (PartnerError, TypedInvalid) as error:
             return self._form(person, form, events=events, error=error)
         return self._shown_once(person, made, title="Webhook added")
@@ -80,12 +82,12 @@ class _WebhookViews:
         _known_act(act)
         match act:
             case "rotate":
-                made = await self._webhooks.rotate(person.tenant_id, id_)
+                made = await self._webhooks.rotate(person.tenant_id, id_, by=person.user_id)
                 return self._shown_once(person, made, title="Secret rotated")
             case "enable":
-                await self._webhooks.enable(person.tenant_id, id_)
+                await self._webhooks.enable(person.tenant_id, id_, by=person.user_id)
                 return lead_to(f"{_PATH}/{id_}", said="enabled")
-        await self._webhooks.delete(person.tenant_id, id_)
+        await self._webhooks.delete(person.tenant_id, id_, by=person.user_id)
         return lead_to(_PATH, said="deleted")
 
     async def resend(self, attempt_id: str) -> Response:

@@ -281,7 +281,7 @@ OPERATIONS: Final = (
         summary="Revoke an API key, from the next request on",
         parameters=(path_text("key_id", "A key's id.", str(_KEY["key_id"])),),
         answers=(Answer(status=204, description="Revoked.", medium=None),),
-        errors=(*BY_PERSON, partner.NotFound, NotRecorded),
+        errors=(*BY_PERSON, partner.NotFound, partner.NotAllowed, NotRecorded),
         security=("accessToken",),
     ),
     Operation(
@@ -326,7 +326,7 @@ OPERATIONS: Final = (
         method="GET",
         path=f"{PREFIX}/audit",
         tag=TAG,
-        summary="List what people did with accounts and keys, the newest first",
+        summary="List what people did with accounts, keys and webhooks, the newest first",
         parameters=(
             LIMIT,
             Parameter(
@@ -379,7 +379,7 @@ OPERATIONS: Final = (
                 example={"name": "Acme", "logo_url": None},
             ),
         ),
-        errors=(*WITH_BODY, *BY_PERSON, partner.FieldInvalid, NotRecorded),
+        errors=(*WITH_BODY, *BY_PERSON, partner.FieldInvalid, partner.NotAllowed, NotRecorded),
         security=("accessToken",),
     ),
 )

@@ -150,6 +150,7 @@ _LINKS: Final = {
 _ONE: Final = (*BY_PERSON, partner.NotFound)
 _RESEND_ERRORS: Final = (
     *_ONE,
+    partner.NotAllowed,
     errors.WebhookDisabled,
     errors.TooManyResends,
     NotRecorded,
@@ -182,6 +183,7 @@ OPERATIONS: Final = (
             *WITH_BODY,
             *BY_PERSON,
             partner.FieldInvalid,
+            partner.NotAllowed,
             errors.TooManyWebhooks,
             NotRecorded,
         ),
@@ -212,7 +214,7 @@ OPERATIONS: Final = (
         summary="Delete a webhook; nothing more is sent to it",
         parameters=(_WEBHOOK_ID,),
         answers=(Answer(status=204, description="It is gone.", medium=None),),
-        errors=(*_ONE, NotRecorded),
+        errors=(*_ONE, partner.NotAllowed, NotRecorded),
         security=("accessToken",),
     ),
     Operation(
@@ -230,7 +232,7 @@ OPERATIONS: Final = (
                 example=_WEBHOOK | {"old_secret_signs_until": "2026-01-08T12:34:56.789Z"} | _SECRET,
             ),
         ),
-        errors=(*_ONE, NotRecorded),
+        errors=(*_ONE, partner.NotAllowed, NotRecorded),
         security=("accessToken",),
     ),
     Operation(
@@ -248,7 +250,7 @@ OPERATIONS: Final = (
                 example=_WEBHOOK,
             ),
         ),
-        errors=(*_ONE, NotRecorded),
+        errors=(*_ONE, partner.NotAllowed, NotRecorded),
         security=("accessToken",),
     ),
     Operation(

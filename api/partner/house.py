@@ -16,7 +16,7 @@ from actors.partner.tenants.family import Tenants, open_tenants
 from actors.partner.tenants.keyring import KeyRing
 from actors.partner.tenants.passwords import Cost, open_passwords
 from actors.partner.tenants.records import QuotaReached
-from actors.partner.webhooks import Webhooks, open_webhooks
+from actors.partner.webhooks import Change, Webhooks, open_webhooks
 from api.dashboard import AREA as DASHBOARD
 from api.dashboard import Behind, Feed, Gate, dashboard_routes
 from api.hosted.routes import AREA as HOSTED
@@ -32,7 +32,7 @@ from api.partner.limits import ClientLimits
 from api.partner.profile import profile_routes
 from api.partner.sessions import session_routes
 from api.partner.usage import usage_routes
-from api.partner.webhooks import quota_notification, webhook_routes
+from api.partner.webhooks import change_note, quota_notification, webhook_routes
 from api.streams import Streams
 from engine.activation import Activations
 from engine.clock import Clock
@@ -85,6 +85,10 @@ async def open_partner(
     """
 
     feed = Feed()
+
+    async def permit(change: Change) -> None:
+        await tenants.ask(change.tenant_id, change_note(change))
+
     async with AsyncExitStack() as stack:
         webhooks = await stack.enter_async_context(
             open_webhooks(
@@ -93,6 +97,7 @@ async def open_partner(
                 waker=house.waker,
                 sealer=house.sealer,
                 clock=clock,
+                permit=permit,
                 drain_s=drain_s,
             )
         )

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import msgspec
 from quart import Blueprint, Response, request
 
 from actors.partner.errors import FieldInvalid
+from actors.partner.tenants.commands import NoteWebhook
+from actors.partner.tenants.principal import Principal
 from actors.partner.tenants.records import QuotaReached
 from actors.partner.webhooks import (
     EVENT_TYPES,
+    Change,
     Created,
     Endpoint,
     EventType,
@@ -37,10 +41,12 @@ def webhook_routes(webhooks: Webhooks, *, credentials: Credentials, clock: Clock
 
     @routes.post(WEBHOOKS)
     async def create() -> Response:
-        principal = await credentials.by_jwt()
+        principal = await _owner(credentials)
         body = await requests.read_body(request)
         (url,) = requests.required(body, "url")
-        created = await webhooks.create(principal.tenant_id, url=url, events=_events(body))
+        created = await webhooks.create(
+            principal.tenant_id, url=url, events=_events(body), by=principal.id
+        )
         return reply(_created(created, clock), status=201)
 
     @routes.get(WEBHOOKS)
@@ -51,21 +57,22 @@ def webhook_routes(webhooks: Webhooks, *, credentials: Credentials, clock: Clock
 
     @routes.delete(f"{WEBHOOKS}/<webhook_id>")
     async def delete(webhook_id: str) -> Response:
-        principal = await credentials.by_jwt()
-        await webhooks.delete(principal.tenant_id, webhook_id)
+        principal = await _owner(credentials)
+        await webhooks.delete(principal.tenant_id, webhook_id, by=principal.id)
         response = reply({}, status=204)
         response.set_data(b"")
         return response
 
     @routes.post(f"{WEBHOOKS}/<webhook_id>/rotate")
     async def rotate(webhook_id: str) -> Response:
-        principal = await credentials.by_jwt()
-        return reply(_created(await webhooks.rotate(principal.tenant_id, webhook_id), clock))
+        principal = await _owner(credentials)
+        rotated = await webhooks.rotate(principal.tenant_id, webhook_id, by=principal.id)
+        return reply(_created(rotated, clock))
 
     @routes.post(f"{WEBHOOKS}/<webhook_id>/enable")
     async def enable(webhook_id: str) -> Response:
-        principal = await credentials.by_jwt()
-        endpoint = await webhooks.enable(principal.tenant_id, webhook_id)
+        principal = await _owner(credentials)
+        endpoint = await webhooks.enable(principal.tenant_id, webhook_id, by=principal.id)
         return reply(webhook_fields(endpoint, clock))
 
     @routes.get(f"{WEBHOOKS}/<webhook_id>/attempts")
@@ -78,19 +85,26 @@ def webhook_routes(webhooks: Webhooks, *, credentials: Credentials, clock: Clock
 
     @routes.post(f"{WEBHOOKS}/attempts/<attempt_id>/resend")
     async def resend(attempt_id: str) -> Response:
-        principal = await credentials.by_jwt()
+        principal = await _owner(credentials)
         event_id = await webhooks.resend(principal.tenant_id, attempt_id)
         return reply({"event_id": event_id, "state": "pending"}, status=202)
 
     # The contract's `…/attempts/{id}/resend` can be read either way; both lead to the attempt.
     @routes.post(f"{WEBHOOKS}/<webhook_id>/attempts/<attempt_id>/resend")
     async def resend_of(webhook_id: str, attempt_id: str) -> Response:
-        principal = await credentials.by_jwt()
+        principal = await _owner(credentials)
         await webhooks.endpoint(principal.tenant_id, webhook_id)
         event_id = await webhooks.resend(principal.tenant_id, attempt_id)
         return reply({"event_id": event_id, "state": "pending"}, status=202)
 
     return routes
+
+
+async def _owner(credentials: Credentials) -> Principal:
+    """Return who asks for a change; raises NotAllowed for who may only look."""
+    principal = await credentials.by_jwt()
+    principal.check_owner()
+    return principal
 
 
 def webhook_fields(endpoint: Endpoint, clock: Clock) -> dict[str, Any]:
@@ -129,6 +143,16 @@ def attempt_fields(listed: ListedAttempt) -> dict[str, Any]:
         "state": delivery.status,
         "next_attempt_at": delivery.next_at,
     }
+
+
+def change_note(change: Change) -> NoteWebhook:
+    """Return what a tenant's audit log says of a change. It does not say the whole URL."""
+    return NoteWebhook(
+        deed=change.deed,
+        webhook_id=change.endpoint_id,
+        host=urlsplit(change.url).netloc,
+        by=change.by,
+    )
 
 
 def quota_notification(tenant_id: str, reached: QuotaReached) -> Notification:

@@ -264,4 +264,4 @@ class Accounts:
         return Account(user_id=user.user_id, tenant_id=tenant_id, email=email, role=user.role)
 
     def _new_id(self) -> str:
-        return str(uuid.UUID(int=self._clock.random_bits(128)))
+        return str(uuid.UUID(int=self._clock.random_bits(128), version=4))

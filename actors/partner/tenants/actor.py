@@ -40,6 +40,7 @@ from actors.partner.tenants.commands import (
     LogOut,
     LogOutToken,
     NoteLimit,
+    NoteWebhook,
     Refresh,
     ResetPassword,
     RevokeKey,
@@ -180,6 +181,7 @@ class TenantActor(ActivatedActor[Tenant, Command, TenantEvent]):
                 | LogOut()
                 | LogOutToken()
                 | RevokeKey()
+                | NoteWebhook()
             ):
                 return self.submit(message)
             case _:

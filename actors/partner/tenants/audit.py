@@ -1,4 +1,4 @@
-"""The audit log: what people did with accounts and keys, read from the tenant's own log.
+"""The audit log: what people did with accounts, keys and webhooks, read from the tenant's own log.
 
 Laws of this file: newest first; an entry never changes; of an event only what is listed here is
 shown, so that nothing secret can get in by a field that is added to an event.
@@ -23,6 +23,11 @@ from actors.partner.tenants.events import (
     TenantCreated,
     TenantEvent,
     UserAdded,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookEnabled,
+    WebhookEvent,
+    WebhookRotated,
     decode_event,
     type_of,
 )
@@ -62,7 +67,9 @@ async def read_audit(store: Store, tenant_id: str, *, before: int | None, limit:
         StoreError: they cannot be read.
     """
     stream = stream_of(tenant_id)
-    top = await store.newest(stream) + 1 if before is None else before
+    top = await store.newest(stream) + 1
+    if before is not None:
+        top = min(before, top)  # what is beyond the newest was made up
     entries: list[AuditEntry] = []
     for _ in range(_MOST_WINDOWS):
         bottom = max(0, top - 1 - _WINDOW)
@@ -129,6 +136,10 @@ def _profile_changed(it: ProfileChanged) -> tuple[str, dict[str, Any]]:
     return it.by, {"name": it.profile.name, "logo_url": it.profile.logo_url}
 
 
+def _webhook(it: WebhookEvent) -> tuple[str, dict[str, Any]]:
+    return it.by, {"webhook_id": it.webhook_id, "host": it.host}
+
+
 def _limit_noted(it: LimitNoted) -> tuple[None, dict[str, Any]]:
     reached = it.reached
     return None, {
@@ -148,5 +159,9 @@ _SHOWN: Final[Mapping[type, Callable[[Any], tuple[str | None, dict[str, Any]]]]]
     KeyCreated: _key_created,
     KeyRevoked: _key_revoked,
     ProfileChanged: _profile_changed,
+    WebhookCreated: _webhook,
+    WebhookRotated: _webhook,
+    WebhookEnabled: _webhook,
+    WebhookDeleted: _webhook,
     LimitNoted: _limit_noted,
 }

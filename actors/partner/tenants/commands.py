@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from actors.partner.tenants.ledger import Books
 from actors.partner.tenants.principal import Environment
-from actors.partner.tenants.records import ApiKey, Limit, Login, LoginKind, User
+from actors.partner.tenants.records import ApiKey, Limit, Login, LoginKind, User, WebhookDeed
 
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -93,6 +93,15 @@ class ChangeProfile(_Command, frozen=True, kw_only=True):
     by: str
 
 
+class NoteWebhook(_Command, frozen=True, kw_only=True):
+    """Put on record that a webhook is about to be created, rotated, enabled or deleted."""
+
+    deed: WebhookDeed
+    webhook_id: str
+    host: str
+    by: str
+
+
 class NoteLimit(_Command, frozen=True, kw_only=True):
     """A quota is nearly or entirely used up; noted once for each month, environment and type."""
 
@@ -127,6 +136,7 @@ Command: TypeAlias = (
     | GenerateKey
     | RevokeKey
     | ChangeProfile
+    | NoteWebhook
     | NoteLimit
     | LimitWasTold
     | CloseBooks

@@ -7,7 +7,7 @@ as `now`. It decides from the state alone. Digests are compared in constant time
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -32,6 +32,7 @@ from actors.partner.tenants.commands import (
     LogOut,
     LogOutToken,
     NoteLimit,
+    NoteWebhook,
     Refresh,
     ResetPassword,
     RevokeKey,
@@ -51,8 +52,19 @@ from actors.partner.tenants.events import (
     TenantCreated,
     TenantEvent,
     UserAdded,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookEnabled,
+    WebhookEvent,
+    WebhookRotated,
 )
-from actors.partner.tenants.records import EndReason, Login, Profile, QuotaReached
+from actors.partner.tenants.records import (
+    EndReason,
+    Login,
+    Profile,
+    QuotaReached,
+    WebhookDeed,
+)
 from actors.partner.tenants.tenant import Tenant, limit_name
 from engine.clock import timestamp
 
@@ -138,6 +150,8 @@ def _decide(  # noqa: PLR0911, PLR0912 - one line a command
             return _revoke(state, command, at)
         case ChangeProfile():
             return _change_profile(state, command, at)
+        case NoteWebhook():
+            return _note_webhook(state, command, at)
         case NoteLimit():
             return _note(state, command, at)
         case LimitWasTold(of_seq=of_seq):
@@ -203,6 +217,28 @@ def _change_profile(state: Tenant, command: ChangeProfile, at: str) -> Sequence[
     if profile == state.profile:
         return []
     return [ProfileChanged(seq=state.seq + 1, at=at, by=command.by, profile=profile)]
+
+
+_WEBHOOK_EVENTS: Final[Mapping[WebhookDeed, Callable[..., WebhookEvent]]] = {
+    "created": WebhookCreated,
+    "rotated": WebhookRotated,
+    "enabled": WebhookEnabled,
+    "deleted": WebhookDeleted,
+}
+
+
+def _note_webhook(state: Tenant, command: NoteWebhook, at: str) -> Sequence[TenantEvent]:
+    _check_owner(state, command.by)
+    event = _WEBHOOK_EVENTS[command.deed]
+    return [
+        event(
+            seq=state.seq + 1,
+            at=at,
+            by=command.by,
+            webhook_id=command.webhook_id,
+            host=command.host,
+        )
+    ]
 
 
 def _note(state: Tenant, command: NoteLimit, at: str) -> Sequence[TenantEvent]:

@@ -79,6 +79,33 @@ class ProfileChanged(_Event, frozen=True, kw_only=True, tag="profile.changed"):
     profile: Profile
 
 
+class _OfWebhook(_Event, frozen=True, kw_only=True):
+    """On record before it happens; of one that is deleted this is all that stays.
+
+    Of the URL only the host is kept: the rest may well be somebody's secret.
+    """
+
+    by: str
+    webhook_id: str
+    host: str
+
+
+class WebhookCreated(_OfWebhook, frozen=True, kw_only=True, tag="webhook.created"):
+    pass
+
+
+class WebhookRotated(_OfWebhook, frozen=True, kw_only=True, tag="webhook.rotated"):
+    pass
+
+
+class WebhookEnabled(_OfWebhook, frozen=True, kw_only=True, tag="webhook.enabled"):
+    pass
+
+
+class WebhookDeleted(_OfWebhook, frozen=True, kw_only=True, tag="webhook.deleted"):
+    pass
+
+
 class LimitNoted(_Event, frozen=True, kw_only=True, tag="quota.reached"):
     reached: QuotaReached
 
@@ -96,6 +123,7 @@ class BooksClosed(_Event, frozen=True, kw_only=True, tag="books.closed"):
     last_used: Mapping[str, str]  # by key id
 
 
+WebhookEvent: TypeAlias = WebhookCreated | WebhookRotated | WebhookEnabled | WebhookDeleted
 TenantEvent: TypeAlias = (
     TenantCreated
     | UserAdded
@@ -106,6 +134,7 @@ TenantEvent: TypeAlias = (
     | KeyCreated
     | KeyRevoked
     | ProfileChanged
+    | WebhookEvent
     | LimitNoted
     | LimitTold
     | BooksClosed

@@ -73,7 +73,7 @@ class KeyRing:
         shown = parse_key(text)
         assert shown is not None  # noqa: S101 - it has just been made
         key = ApiKey(
-            key_id=str(uuid.UUID(int=self._clock.random_bits(128))),
+            key_id=str(uuid.UUID(int=self._clock.random_bits(128), version=4)),
             environment=environment,
             name=name,
             hint=hint_of(text),

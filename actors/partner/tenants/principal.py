@@ -6,6 +6,8 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from actors.partner.errors import NotAllowed
+
 Environment: TypeAlias = Literal["sandbox", "production"]
 Role: TypeAlias = Literal["owner", "member"]
 ENVIRONMENTS: Final[tuple[Environment, ...]] = get_args(Environment)
@@ -26,6 +28,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     role: Role | None = None
     environment: Environment | None = None
+
+    def check_owner(self) -> None:
+        """Raise NotAllowed for who may not change keys, webhooks and the profile."""
+        if self.role != "owner":
+            raise NotAllowed("Only an owner of the account may change this")
 
     def may_see(self, environment: Environment) -> bool:
         """Tell whether what belongs to an environment is there for this caller."""

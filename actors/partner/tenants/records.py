@@ -16,6 +16,7 @@ from actors.partner.tenants.principal import Environment, Role
 LoginKind: TypeAlias = Literal["api", "web"]
 # `reuse`: an old refresh token was shown, so somebody else has it too.
 EndReason: TypeAlias = Literal["logout", "reuse", "password_reset", "replaced"]
+WebhookDeed: TypeAlias = Literal["created", "rotated", "enabled", "deleted"]
 Limit: TypeAlias = Literal["quota.warning", "quota.exceeded"]
 
 

@@ -27,6 +27,10 @@ from actors.partner.tenants.events import (
     TenantCreated,
     TenantEvent,
     UserAdded,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookEnabled,
+    WebhookRotated,
 )
 from actors.partner.tenants.ledger import Books
 from actors.partner.tenants.records import ApiKey, Login, Profile, QuotaReached, User
@@ -104,6 +108,8 @@ def _evolved(state: Tenant, event: TenantEvent) -> Tenant:  # noqa: PLR0911, PLR
             return replace(state, keys=_without(state.keys, key_id))
         case ProfileChanged(profile=profile):
             return replace(state, profile=profile)
+        case WebhookCreated() | WebhookRotated() | WebhookEnabled() | WebhookDeleted():
+            return state
         case LimitNoted(reached=reached):
             name = limit_name(reached.type, reached.environment)
             months = {**state.reached, name: reached.month}

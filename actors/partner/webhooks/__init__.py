@@ -5,6 +5,7 @@ hands its news to.
 """
 
 from actors.partner.webhooks.attempts import AttemptPage, ListedAttempt
+from actors.partner.webhooks.change import Change, Permit
 from actors.partner.webhooks.delivery import Outcome
 from actors.partner.webhooks.endpoint import Endpoint
 from actors.partner.webhooks.endpoint_decider import MAX_ENDPOINTS
@@ -18,6 +19,7 @@ __all__ = [
     "EVENT_TYPES",
     "MAX_ENDPOINTS",
     "AttemptPage",
+    "Change",
     "Created",
     "Endpoint",
     "EventType",
@@ -26,6 +28,7 @@ __all__ = [
     "Notify",
     "Outcome",
     "Outgoing",
+    "Permit",
     "Send",
     "TooManyResends",
     "TooManyWebhooks",

@@ -9,6 +9,7 @@ from typing import Final
 from actors.partner.errors import NotFound
 from actors.partner.settings import PartnerSettings
 from actors.partner.webhooks import delivery_decider, endpoint_decider
+from actors.partner.webhooks.change import Permit
 from actors.partner.webhooks.delivery import Message, Outcome
 from actors.partner.webhooks.delivery_actor import DeliveryActor
 from actors.partner.webhooks.endpoint import Endpoint, Report
@@ -82,6 +83,7 @@ async def open_webhooks(
     waker: Waker,
     sealer: Sealer,
     clock: Clock,
+    permit: Permit,
     drain_s: float = 2.0,
     send: Send | None = None,
 ) -> AsyncIterator[Webhooks]:
@@ -90,6 +92,7 @@ async def open_webhooks(
     What an earlier server left undelivered goes on, under the ids that it has.
 
     Args:
+        permit: asked before people change an endpoint.
         drain_s: what attempts under way get at the end; the next start makes the others.
         send: who sends; default: the network.
     """
@@ -124,6 +127,7 @@ async def open_webhooks(
                     log=log,
                     sealer=sealer,
                     clock=clock,
+                    permit=permit,
                     allow_private=settings.webhook_allow_private,
                 )
 

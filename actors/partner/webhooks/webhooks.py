@@ -11,6 +11,7 @@ import msgspec
 
 from actors.partner.errors import FieldInvalid, NotFound
 from actors.partner.webhooks.attempts import AttemptPage, delivery_of, read_attempts
+from actors.partner.webhooks.change import Change, Deed, Permit
 from actors.partner.webhooks.delivery import Message, Open, Resend
 from actors.partner.webhooks.delivery_decider import ENDPOINT_TAG, stream_of
 from actors.partner.webhooks.endpoint import Enable, Endpoint, Register, Remove, Rotate
@@ -58,6 +59,7 @@ class Webhooks:
         log: Log,
         sealer: Sealer,
         clock: Clock,
+        permit: Permit,
         allow_private: bool,
     ) -> None:
         self._endpoints = endpoints
@@ -66,6 +68,7 @@ class Webhooks:
         self._store = log.store
         self._sealer = sealer
         self._clock = clock
+        self._permit = permit
         self._allow_private = allow_private
 
     @property
@@ -98,20 +101,25 @@ class Webhooks:
     # -- endpoints -----------------------------------------------------------------------------
 
     async def create(
-        self, tenant_id: str, *, url: str, events: Sequence[EventType] = EVENT_TYPES
+        self, tenant_id: str, *, url: str, events: Sequence[EventType] = EVENT_TYPES, by: str
     ) -> Created:
-        """Make an endpoint.
+        """Make an endpoint, as the person `by`.
 
         Raises:
             FieldInvalid: the URL is none that may be sent to.
             TooManyWebhooks: the tenant has its number of them.
+            NotAllowed: it is not for this person.
         """
         check_url(url, allow_private=self._allow_private)
         if not events:
             raise FieldInvalid("events", "must name at least one event")
-        id_ = str(uuid.UUID(int=self._clock.random_bits(128)))
+        id_ = str(uuid.UUID(int=self._clock.random_bits(128), version=4))
         secret = make_secret(self._clock)
         taken = {endpoint.slot for endpoint in await self.endpoints(tenant_id)}
+        if len(taken) >= MAX_ENDPOINTS:
+            raise TooManyWebhooks(limit=MAX_ENDPOINTS)
+        change = Change(tenant_id=tenant_id, endpoint_id=id_, url=url, deed="created", by=by)
+        await self._permit(change)
         for slot in range(MAX_ENDPOINTS):
             if slot in taken:
                 continue
@@ -147,24 +155,30 @@ class Webhooks:
         found: Endpoint = await self._ask(endpoint_id, Describe(tenant_id=tenant_id))
         return found
 
-    async def rotate(self, tenant_id: str, endpoint_id: str) -> Created:
+    async def rotate(self, tenant_id: str, endpoint_id: str, *, by: str) -> Created:
         """Give an endpoint a new secret; the old one signs beside it for a while.
 
         Raises:
             NotFound: the tenant has none of that id.
+            NotAllowed: it is not for the person `by`.
         """
+        await self._permitted(tenant_id, endpoint_id, "rotated", by)
         secret = make_secret(self._clock)
         sealed = seal_secret(self._sealer, secret, endpoint_id=endpoint_id)
         endpoint = await self._ask(endpoint_id, Rotate(tenant_id=tenant_id, sealed=sealed))
         return Created(endpoint=endpoint, secret=secret)
 
-    async def enable(self, tenant_id: str, endpoint_id: str) -> Endpoint:
-        """Deliver to an endpoint again; raises NotFound."""
+    async def enable(self, tenant_id: str, endpoint_id: str, *, by: str) -> Endpoint:
+        """Deliver to an endpoint again; raises as `rotate` does."""
+        if (found := await self.endpoint(tenant_id, endpoint_id)).enabled:
+            return found
+        await self._permitted(tenant_id, endpoint_id, "enabled", by)
         endpoint: Endpoint = await self._ask(endpoint_id, Enable(tenant_id=tenant_id))
         return endpoint
 
-    async def delete(self, tenant_id: str, endpoint_id: str) -> None:
-        """Deliver nothing more to an endpoint, and erase it; raises NotFound."""
+    async def delete(self, tenant_id: str, endpoint_id: str, *, by: str) -> None:
+        """Deliver nothing more to an endpoint, and erase it; raises as `rotate` does."""
+        await self._permitted(tenant_id, endpoint_id, "deleted", by)
         await self._ask(endpoint_id, Remove(tenant_id=tenant_id), timeout_s=_REMOVE_S)
 
     # -- attempts ------------------------------------------------------------------------------
@@ -206,6 +220,13 @@ class Webhooks:
     def statistics(self) -> LaneStatistics:
         """Return what is being sent and what waits now."""
         return self._lanes.statistics()
+
+    async def _permitted(self, tenant_id: str, endpoint_id: str, deed: Deed, by: str) -> None:
+        endpoint = await self.endpoint(tenant_id, endpoint_id)
+        change = Change(
+            tenant_id=tenant_id, endpoint_id=endpoint.id, url=endpoint.url, deed=deed, by=by
+        )
+        await self._permit(change)
 
     async def _ask(self, endpoint_id: str, message: Any, *, timeout_s: float = 30.0) -> Any:
         if _ENDPOINT_ID.fullmatch(endpoint_id) is None:

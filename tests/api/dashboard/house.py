@@ -93,7 +93,7 @@ class Dash(msgspec.Struct, kw_only=True):
         await self.partner.tenants.ask(who.tenant_id, profile)
         await self.partner.keyring.generate(who.tenant_id, "sandbox", name=text[:100], by=who.id)
         address = f"https://x.example/{quote(text)}"[:1500]
-        await self.partner.webhooks.create(who.tenant_id, url=address)
+        await self.partner.webhooks.create(who.tenant_id, url=address, by=who.id)
 
 
 def problems_in(answer: httpx.Response) -> dict[str, str]:

@@ -7,6 +7,7 @@ import json
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import trio
@@ -210,3 +211,13 @@ async def test_a_refresh_token_is_no_access_token(tmp_path: Path) -> None:
     async with partnering(tmp_path) as it:
         who = await it.sign_up()
         assert (await it.get("/profile", bearer(who.refresh_token))).status_code == 401
+
+
+async def test_the_ids_that_are_handed_out_are_random_uuids(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        who = await it.sign_up()
+        key = await it.generate_key(who)
+        webhook = (await it.post("/webhooks", {"url": "https://a.example/"}, who.bearer)).json()
+        ids = [who.user["user_id"], who.user["tenant_id"], key["key_id"], webhook["id"]]
+        assert [str(UUID(id_)) for id_ in ids] == ids
+        assert [UUID(id_).version for id_ in ids] == [4] * 4

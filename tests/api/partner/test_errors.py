@@ -8,6 +8,7 @@ from werkzeug import exceptions
 from actors.partner import errors as partner
 from api.errors import BodyNotJson, CallRefused, FieldInvalid, FieldsMissing, answer_to
 from api.partner.errors import is_ours
+from engine.errors import CursorInvalid, StoreError, StoreUnavailable
 
 PATH = "/api/v1/sessions"
 NEXT_MONTH = datetime(2026, 2, 1, tzinfo=UTC)
@@ -26,6 +27,7 @@ NEXT_MONTH = datetime(2026, 2, 1, tzinfo=UTC)
             "Usage quota exceeded",
         ),
         (partner.TooManyActive(limit=1, retry_after_s=7), 429, "Too many active sessions"),
+        (CursorInvalid(), 400, "cursor: does not belong to this list"),
         (partner.SignupClosed(), 403, str(partner.SignupClosed())),
         (FieldInvalid("name", "Expected a string"), 400, "name: Expected a string"),
         (FieldsMissing(("email", "password")), 400, "Missing required fields: email, password"),
@@ -47,6 +49,13 @@ def test_a_limit_says_when_to_come_again_and_a_refused_credential_what_to_send()
     assert limited.headers["Retry-After"] == "7"
     refused = answer_to(partner.CredentialsRefused(), request_id="", path=PATH)
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_store_that_fails_may_be_asked_again_and_a_made_up_cursor_not() -> None:
+    failed = answer_to(StoreUnavailable("full"), request_id="", path=PATH)
+    assert (failed.status, "Retry-After" in failed.headers) == (503, True)
+    assert issubclass(CursorInvalid, StoreError)
+    assert answer_to(CursorInvalid(), request_id="", path=PATH).headers == {}
 
 
 def test_an_unexpected_error_shows_its_request_and_nothing_else() -> None:

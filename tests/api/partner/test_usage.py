@@ -63,6 +63,14 @@ async def test_the_audit_is_read_in_pages_that_miss_and_repeat_nothing(tmp_path:
         assert seen == sorted(seen, key=int, reverse=True)
 
 
+async def test_a_cursor_beyond_the_newest_entry_is_where_the_newest_are(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        who = await it.sign_up()
+        newest = (await it.get("/audit", who.bearer)).json()
+        assert (await it.get(f"/audit?cursor={10**15}", who.bearer)).json() == newest
+        assert newest["next_cursor"] is None
+
+
 @pytest.mark.parametrize("query", ["cursor=x", "cursor=-1", "limit=0", "limit=101", "limit=x"])
 async def test_a_page_that_cannot_be_names_the_field(tmp_path: Path, query: str) -> None:
     async with partnering(tmp_path) as it:

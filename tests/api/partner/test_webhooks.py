@@ -16,7 +16,14 @@ from actors.partner.tenants.records import QuotaReached
 from actors.partner.webhooks import EVENT_TYPES, MAX_ENDPOINTS, Notification
 from api.partner.webhooks import quota_notification
 from tests.actors.partner.webhooks.receiver import SocketReceiver, answer, receiving
-from tests.api.partner.partnering import Counter, Person, bearer, partnering
+from tests.api.partner.partnering import (
+    PASSWORD,
+    Counter,
+    Person,
+    bearer,
+    partnering,
+    person,
+)
 
 URL = "https://example.com/hooks"
 UNKNOWN = "0" * 8 + "-0000-0000-0000-" + "0" * 12
@@ -263,3 +270,58 @@ def test_a_quota_that_is_used_up_is_news_of_its_own() -> None:
         "used": 100,
         "limit": 100,
     }
+
+
+async def test_a_member_looks_at_webhooks_and_changes_none_of_them(tmp_path: Path) -> None:
+    async with receiving() as receiver, partnering(tmp_path, webhook_allow_private=True) as it:
+        who = await it.sign_up()
+        made = await create(it, who, url=f"http://127.0.0.1:{receiver.port}/")
+        await it.partner.webhooks.notify(note(who))
+        (attempt,) = await recorded(it, who, made["id"], 1)
+        tenant_id = who.user["tenant_id"]
+        await it.partner.accounts.add(
+            "bob@example.com", PASSWORD, tenant_id=tenant_id, role="member"
+        )
+        bob = person(await it.log_in("bob@example.com"))
+        own = f"/webhooks/{made['id']}"
+        for path in (
+            "/webhooks",
+            f"{own}/rotate",
+            f"{own}/enable",
+            f"/webhooks/attempts/{attempt['id']}/resend",
+            f"{own}/attempts/{attempt['id']}/resend",
+        ):
+            refused = await it.post(path, {"url": URL}, bob.bearer)
+            assert refused.status_code == 403, path
+            assert refused.json() == {"detail": "Only an owner of the account may change this"}
+        gone = await it.client.delete(f"/api/v1{own}", headers=bob.bearer)
+        assert gone.status_code == 403
+        assert len((await it.get("/webhooks", bob.bearer)).json()["webhooks"]) == 1
+        assert len(await attempts(it, bob, made["id"])) == 1
+
+
+async def test_changes_of_webhooks_are_on_the_audit_log_without_their_secrets(
+    tmp_path: Path,
+) -> None:
+    async with partnering(tmp_path) as it:
+        who = await it.sign_up()
+        made = await create(it, who, url="https://hooks.example.com/in/who-knows-this-may-post")
+        own = f"/webhooks/{made['id']}"
+        assert (await it.post(f"{own}/enable", None, who.bearer)).status_code == 200
+        rotated = (await it.post(f"{own}/rotate", None, who.bearer)).json()
+        await it.client.delete(f"/api/v1{own}", headers=who.bearer)
+        refused = await it.post("/webhooks", {"url": "https://127.0.0.1/"}, who.bearer)
+        unknown = await it.post(f"/webhooks/{UNKNOWN}/rotate", None, who.bearer)
+        assert (refused.status_code, unknown.status_code) == (400, 404)
+        audit = await it.get("/audit?limit=3", who.bearer)
+        entries = audit.json()["entries"]
+        assert [entry["type"] for entry in entries] == [
+            "webhook.deleted",
+            "webhook.rotated",
+            "webhook.created",
+        ]
+        assert {entry["actor"] for entry in entries} == {who.user["user_id"]}
+        for entry in entries:
+            assert entry["details"] == {"webhook_id": made["id"], "host": "hooks.example.com"}
+        for secret in (made["secret"], rotated["secret"], "who-knows"):
+            assert secret not in audit.text

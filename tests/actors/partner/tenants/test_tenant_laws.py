@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import settings
@@ -24,6 +24,7 @@ from actors.partner.tenants.commands import (
     LogOut,
     LogOutToken,
     NoteLimit,
+    NoteWebhook,
     Refresh,
     ResetPassword,
     RevokeKey,
@@ -39,7 +40,7 @@ from actors.partner.tenants.decision import (
 )
 from actors.partner.tenants.events import BOOKS_TYPES, TenantEvent, decode_event, type_of
 from actors.partner.tenants.ledger import Books
-from actors.partner.tenants.records import Login
+from actors.partner.tenants.records import Login, WebhookDeed
 from actors.partner.tenants.tenant import Tenant, evolve
 from engine.clock import timestamp
 from tests.actors.partner.tenants.world import key_of, user
@@ -151,6 +152,15 @@ class TenantMachine(RuleBasedStateMachine):
     @rule(name=st.text(max_size=3), by=_FEW)
     def change_profile(self, name: str, by: int) -> None:
         self.ask(ChangeProfile(name=name, by=f"u{by}"))
+
+    @rule(deed=st.sampled_from(get_args(WebhookDeed)), by=_FEW)
+    def change_a_webhook(self, deed: WebhookDeed, by: int) -> None:
+        assert self.state is not None
+        note = NoteWebhook(deed=deed, webhook_id="w1", host="example.com", by=f"u{by}")
+        events = self.ask(note)
+        user = self.state.users.get(f"u{by}")
+        assert bool(events) == (user is not None and user.role == "owner")
+        assert [type_of(event) for event in events] in ([], [f"webhook.{deed}"])
 
     @rule(month=st.sampled_from(["2026-01", "2026-02"]), told=st.integers(0, 50))
     def reach_a_limit(self, month: str, told: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from actors.partner.settings import PartnerSettings
-from actors.partner.webhooks import Notification, Webhooks, open_webhooks
+from actors.partner.webhooks import Change, Notification, Webhooks, open_webhooks
 from engine import SystemClock
 from engine.durable import Log
 from engine.seal import MasterKey, Sealer
@@ -33,9 +33,13 @@ def note(number: int) -> Notification:
     )
 
 
+async def _anything(change: Change) -> None:
+    await trio.lowlevel.checkpoint()
+
+
 async def _tell(webhooks: Webhooks, url: str, first: int, number: int) -> None:
     if not await webhooks.endpoints("t1"):
-        await webhooks.create("t1", url=url)
+        await webhooks.create("t1", url=url, by="u1")
     for one in range(first, first + number):
         await webhooks.notify(note(one))
         print(one, flush=True)
@@ -59,6 +63,7 @@ async def _main(folder: Path, url: str, first: int, number: int) -> None:
                 waker=waker,
                 sealer=Sealer((MasterKey(b"k" * 32),), clock),
                 clock=clock,
+                permit=_anything,
             ) as webhooks,
         ):
             await _tell(webhooks, url, first, number)

@@ -9,10 +9,11 @@ import trio
 import trio.testing
 from standardwebhooks import Webhook
 
-from actors.partner.errors import FieldInvalid, NotFound
+from actors.partner.errors import FieldInvalid, NotAllowed, NotFound
 from actors.partner.webhooks import (
     EVENT_TYPES,
     MAX_ENDPOINTS,
+    Change,
     Outcome,
     TooManyWebhooks,
     WebhookDisabled,
@@ -160,7 +161,7 @@ async def test_five_days_of_failure_disable_an_endpoint_and_nothing_is_lost_sile
         with pytest.raises(WebhookDisabled):
             await it.webhooks.resend("t1", late.id)
         receiver.act = lambda _: TAKEN
-        assert (await it.webhooks.enable("t1", id_)).enabled
+        assert (await it.webhooks.enable("t1", id_, by="u1")).enabled
         await it.webhooks.resend("t1", late.id)
         await it.notify("after")
         await it.days(1)
@@ -213,7 +214,7 @@ async def test_after_a_rotation_old_and_new_secret_verify_and_a_day_later_only_t
 ) -> None:
     async with world() as it:
         old = await it.create()
-        new = await it.webhooks.rotate("t1", old.endpoint.id)
+        new = await it.webhooks.rotate("t1", old.endpoint.id, by="u1")
         assert new.secret != old.secret
         await it.notify("during")
         await it.days(1.1)
@@ -232,7 +233,7 @@ async def test_a_retry_signs_with_the_secrets_of_its_own_time(autojump_clock: Ju
         old = await it.create()
         await it.notify()
         await trio.sleep(1)
-        new = await it.webhooks.rotate("t1", old.endpoint.id)
+        new = await it.webhooks.rotate("t1", old.endpoint.id, by="u1")
         await it.days(1)
         first, second = it.receiver.got
         assert not verifies(new.secret, first)
@@ -244,7 +245,7 @@ async def test_webhook_secrets_are_sealed_so_that_a_dump_holds_none(
 ) -> None:
     async with world() as it:
         created = await it.create()
-        rotated = await it.webhooks.rotate("t1", created.endpoint.id)
+        rotated = await it.webhooks.rotate("t1", created.endpoint.id, by="u1")
         await it.notify()
         await it.days(1)
         async with it.store.export() as lines:
@@ -268,11 +269,12 @@ async def test_another_tenants_endpoint_and_attempts_are_not_found_like_unknown_
         (attempt,) = await it.attempts(created)
         id_, webhooks = created.endpoint.id, it.webhooks
         for tenant_id, endpoint_id in (("t2", id_), ("t1", id_[:-1] + "x"), ("t1", "a/b")):
-            for ask in (webhooks.endpoint, webhooks.rotate, webhooks.enable, webhooks.attempts):
+            for read in (webhooks.endpoint, webhooks.attempts):
                 with pytest.raises(NotFound):
-                    await ask(tenant_id, endpoint_id)
-            with pytest.raises(NotFound):
-                await webhooks.delete(tenant_id, endpoint_id)
+                    await read(tenant_id, endpoint_id)
+            for change in (webhooks.rotate, webhooks.enable, webhooks.delete):
+                with pytest.raises(NotFound):
+                    await change(tenant_id, endpoint_id, by="u1")
         with pytest.raises(NotFound):
             await webhooks.resend("t2", attempt.id)
         assert (await webhooks.endpoint("t1", id_)).enabled
@@ -297,7 +299,7 @@ async def test_the_number_of_endpoints_is_bounded_also_under_a_race(
         endpoints = await it.webhooks.endpoints("t1")
         assert len(endpoints) == MAX_ENDPOINTS
         await it.create("t2")
-        await it.webhooks.delete("t1", endpoints[3].id)
+        await it.webhooks.delete("t1", endpoints[3].id, by="u1")
         await it.create()
         with pytest.raises(TooManyWebhooks):
             await it.create()
@@ -323,7 +325,7 @@ async def test_a_deleted_endpoint_is_told_nothing_more_and_leaves_nothing_behind
         created = await it.create()
         await it.notify()
         await trio.sleep(2)
-        await it.webhooks.delete("t1", created.endpoint.id)
+        await it.webhooks.delete("t1", created.endpoint.id, by="u1")
         sent = len(it.receiver.got)
         await it.notify("later")
         await it.days(2)
@@ -427,13 +429,47 @@ async def test_an_endpoint_whose_erasure_failed_is_gone_at_once_and_erased_later
                 MemoryStore, "erase", lambda store, stream, *, epoch: fail(stream, epoch=epoch)
             )
             with pytest.raises(ActorCrashed):
-                await it.webhooks.delete("t1", created.endpoint.id)
+                await it.webhooks.delete("t1", created.endpoint.id, by="u1")
         assert await it.webhooks.endpoints("t1") == []
         with pytest.raises(NotFound):
             await it.webhooks.endpoint("t1", created.endpoint.id)
     async with world(disk=disk, seed=1) as it:
         await it.days(0.1)
         assert (await it.store.load(f"webhook/{created.endpoint.id}")).seq == 0
+
+
+# -- who may ----------------------------------------------------------------------------------
+
+
+async def test_nothing_of_an_endpoint_changes_but_what_was_permitted_before(
+    autojump_clock: Jumping,
+) -> None:
+    asked: list[tuple[str, str]] = []
+    refused: set[str] = set()
+
+    async def permit(change: Change) -> None:
+        await trio.lowlevel.checkpoint()
+        asked.append((change.deed, change.by))
+        if change.deed in refused:
+            raise NotAllowed("not for you")
+
+    async with world(permit=permit) as it:
+        created = await it.create()
+        id_ = created.endpoint.id
+        refused |= {"created", "rotated", "deleted"}
+        for attempt in (
+            it.create(),
+            it.webhooks.rotate("t1", id_, by="u2"),
+            it.webhooks.delete("t1", id_, by="u2"),
+        ):
+            with pytest.raises(NotAllowed):
+                await attempt
+        assert await it.webhooks.endpoints("t1") == [created.endpoint]
+        assert await it.webhooks.enable("t1", id_, by="u2") == created.endpoint
+        assert asked == [("created", "u1"), ("created", "u1"), ("rotated", "u2"), ("deleted", "u2")]
+        with pytest.raises(NotFound):
+            await it.webhooks.rotate("t2", id_, by="u2")
+        assert len(asked) == 4
 
 
 # -- under load -------------------------------------------------------------------------------

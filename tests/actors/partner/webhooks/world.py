@@ -13,11 +13,13 @@ import trio
 
 from actors.partner.settings import PartnerSettings
 from actors.partner.webhooks import (
+    Change,
     Created,
     ListedAttempt,
     Notification,
     Outcome,
     Outgoing,
+    Permit,
     Webhooks,
     open_webhooks,
 )
@@ -92,7 +94,7 @@ class World:
         self.clock = clock
 
     async def create(self, tenant_id: str = "t1", url: str = URL, **fields: Any) -> Created:
-        return await self.webhooks.create(tenant_id, url=url, **fields)
+        return await self.webhooks.create(tenant_id, url=url, **{"by": "u1"} | fields)
 
     async def notify(self, subject: str = "s1", **fields: Any) -> Notification:
         given: dict[str, Any] = {
@@ -117,17 +119,23 @@ class World:
         await trio.sleep(timedelta(days=days).total_seconds())
 
 
+async def _anything(change: Change) -> None:
+    await trio.lowlevel.checkpoint()
+
+
 @asynccontextmanager
 async def world(
     receiver: Receiver | None = None,
     *,
     disk: MemoryDisk | None = None,
     seed: int = 0,
+    permit: Permit | None = None,
     looks_every_s: float = 60.0,
 ) -> AsyncIterator[World]:
     """Open webhooks.
 
     Args:
+        permit: default: everybody may change everything.
         looks_every_s: how often the waker looks for what is due; each second, as a server does,
             would make a virtual day long.
     """
@@ -150,6 +158,7 @@ async def world(
                 waker=waker,
                 sealer=sealer,
                 clock=clock,
+                permit=permit or _anything,
                 drain_s=0.5,
                 send=receiver,
             ) as webhooks,
