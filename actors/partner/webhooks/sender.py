@@ -9,6 +9,7 @@ answer no more is read than is shown.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
@@ -190,9 +191,23 @@ def _retry_after_s(response: httpx.Response) -> int:
 
 def _words(error: BaseException) -> str:
     """Return what went wrong, for people; the innermost cause says it best."""
-    while (cause := error.__cause__ or error.__context__) is not None:
+    while (cause := _cause(error)) is not None:
         error = cause
-    text = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
-    if text:
-        return f"the certificate is not good: {text}"[:_MAX_ERROR_CHARS]
-    return (str(error) or type(error).__name__)[:_MAX_ERROR_CHARS]
+    match error:
+        case ssl.SSLCertVerificationError(verify_message=str(problem)) if problem:
+            text = f"the certificate is not good: {problem}"
+        case ssl.SSLError():
+            text = str(error)  # its number is not the system's
+        case OSError(errno=int(number)):
+            text = os.strerror(number)
+        case _:
+            text = str(error)
+    return (text or type(error).__name__)[:_MAX_ERROR_CHARS]
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    # Trio tells of a refused connection in a group, since a name may have several addresses.
+    if isinstance(error, BaseExceptionGroup):
+        first: BaseException = error.exceptions[0]
+        return first
+    return error.__cause__ or error.__context__

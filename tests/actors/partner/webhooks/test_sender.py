@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -284,6 +285,14 @@ async def test_the_next_address_is_tried_when_nobody_answers_at_the_first(tmp_pa
     async with receiving() as receiver, sending(names) as sender:
         outcome = await sender(to(f"http://hooks.example:{receiver.port}/"))
     assert outcome.taken
+
+
+async def test_a_connection_that_is_refused_is_told_in_the_words_of_the_system() -> None:
+    with socket.socket() as taken:  # bound, so that nobody else listens there
+        taken.bind(("127.0.0.1", 0))
+        async with sending() as sender:
+            outcome = await sender(to(f"http://127.0.0.1:{taken.getsockname()[1]}/"))
+    assert outcome.error == "no connection: Connection refused"
 
 
 async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
