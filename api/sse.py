@@ -12,6 +12,7 @@ from quart.wrappers.response import ResponseBody
 
 from api import stream_frames as frames
 from api.drain import Drain
+from api.stream_frames import Show
 from engine.errors import BeyondNewest, StoreError, StreamEnded, TooManySubscribers
 from engine.stream import Cursor
 
@@ -27,9 +28,15 @@ class EventStream(ResponseBody):
     An object, since a generator cannot be left in the middle of a cancel scope.
     """
 
-    def __init__(self, subscription: AbstractAsyncContextManager[Cursor], drain: Drain) -> None:
+    def __init__(
+        self,
+        subscription: AbstractAsyncContextManager[Cursor],
+        drain: Drain,
+        show: Show | None = None,
+    ) -> None:
         self._subscription = subscription
         self._drain = drain
+        self._show = show
         self._stack = AsyncExitStack()
         self._next: Callable[[], Awaitable[bytes | None]] = self._begin
         self._cursor: Cursor | None = None
@@ -67,7 +74,8 @@ class EventStream(ResponseBody):
         assert self._cursor is not None  # noqa: S101 - it has begun
         try:
             with trio.move_on_after(HEARTBEAT_S):
-                return frames.sse_events(await self._cursor.next_batch(limit=_BATCH))
+                events = await self._cursor.next_batch(limit=_BATCH)
+                return frames.sse_events(events, self._show)
         except StreamEnded:
             return None
         except StoreError as error:

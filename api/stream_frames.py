@@ -1,6 +1,7 @@
 """What a subscriber is sent, as JSON, and how SSE wraps it.
 
-Laws of this file: pure. An event's body is what the log has, byte for byte.
+Laws of this file: pure. An event's body is what the log has, byte for byte, unless something else
+is shown in its place.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def sse_event(body: bytes, *, seq: int | None = None) -> bytes:
     return b"%sdata: %s\n\n" % (name, body)
 
 
-def sse_events(events: Sequence[Event]) -> bytes:
+def sse_events(events: Sequence[Event], show: Show | None = None) -> bytes:
     """Return events in SSE's form."""
+    if show is not None:
+        return b"".join([sse_event(show(event), seq=event.seq) for event in events])
     return b"".join([sse_event(event.body, seq=event.seq) for event in events])

@@ -106,8 +106,11 @@ class Streams:
             return INTERNAL_ERROR, "the stream failed inside the server"
         return client.ending or (SERVICE_RESTART, "the server is stopping")
 
-    async def sse(self, stream: str) -> Response:
+    async def sse(self, stream: str, *, show: Show | None = None) -> Response:
         """Return the answer that streams to the client of the request in hand.
+
+        Args:
+            show: as for `websocket`.
 
         Raises:
             FieldInvalid, NotAcceptable, ServerStopping.
@@ -122,7 +125,7 @@ class Streams:
             loaded = await self._store.load(stream)
             if loaded.row is not None and self._is_over(loaded.row.status) and last >= loaded.seq:
                 return TrioResponse(status=204)  # keeps an EventSource from coming again
-        body = EventStream(self._hub.subscribe(stream, after=after), self._drain)
+        body = EventStream(self._hub.subscribe(stream, after=after), self._drain, show)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return TrioResponse(body, headers=headers, content_type="text/event-stream")
 

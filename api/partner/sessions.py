@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from quart import Blueprint, Response, request
 
-from actors.partner.hosted import Answered, HostedSessions, Outcome
+from actors.partner.hosted import Answered, HostedSessions, Outcome, sent_to_tenant
 from actors.partner.tenants.principal import Principal
 from api.partner import session_requests as wanted
 from api.partner.credentials import Credentials
@@ -66,12 +66,12 @@ def session_routes(desk: HostedSessions, credentials: Credentials, streams: Stre
     @routes.get(f"{SESSIONS}/<session_id>/events")
     async def events(session_id: str) -> Response:
         principal = await credentials.by_any()
-        return await streams.sse(await desk.stream(principal, session_id))
+        return await streams.sse(await desk.stream(principal, session_id), show=sent_to_tenant)
 
     @routes.websocket(f"{SESSIONS}/<session_id>/events")
     async def live(session_id: str) -> None:
         principal = await credentials.by_any()
-        await streams.websocket(await desk.stream(principal, session_id))
+        await streams.websocket(await desk.stream(principal, session_id), show=sent_to_tenant)
 
     return routes
 

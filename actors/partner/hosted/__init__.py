@@ -27,7 +27,14 @@ from actors.partner.hosted.errors import (
     LimitOfVisit,
     SessionNotFound,
 )
-from actors.partner.hosted.events import FINAL_TYPES, HostedEvent, decode_event, encode_event
+from actors.partner.hosted.events import (
+    FINAL_TYPES,
+    HostedEvent,
+    Recorded,
+    decode_event,
+    encode_event,
+    sent_to_tenant,
+)
 from actors.partner.hosted.family import open_hosted
 from actors.partner.hosted.opening import Created, Opening, check_opening
 from actors.partner.hosted.records import HandOver, Hosted, HostedSession, Progress, Visit
@@ -76,6 +83,7 @@ __all__ = [
     "Opening",
     "Outcome",
     "Progress",
+    "Recorded",
     "SessionNotFound",
     "SessionPage",
     "SigningKey",
@@ -98,6 +106,7 @@ __all__ = [
     "place_of",
     "reseal_hosted",
     "reseal_signing",
+    "sent_to_tenant",
     "stream_of",
     "with_outcome",
 ]

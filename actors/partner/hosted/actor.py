@@ -21,7 +21,7 @@ from actors.partner.hosted.commands import (
     TakeOver,
 )
 from actors.partner.hosted.decider import HostedDecider, row_of, stream_of
-from actors.partner.hosted.events import HostedEvent
+from actors.partner.hosted.events import Recorded
 from actors.partner.hosted.records import Hosted
 from actors.partner.hosted.states import OPEN, State
 from engine import Clock, JobEnded
@@ -48,7 +48,7 @@ class _TimeIsUp(msgspec.Struct, frozen=True):
     pass
 
 
-class HostedSessionActor(ActivatedActor[Hosted, Command, HostedEvent]):
+class HostedSessionActor(ActivatedActor[Hosted, Command, Recorded]):
     """One hosted session. Commands are answered with the state after them.
 
     It leaves memory when nothing happens; its time is in the catalogue, and brings it back.
@@ -103,7 +103,7 @@ class HostedSessionActor(ActivatedActor[Hosted, Command, HostedEvent]):
         else:
             self.submit_own(Expire())
 
-    def changed(self, events: Sequence[HostedEvent]) -> None:
+    def changed(self, events: Sequence[Recorded]) -> None:
         assert self.state is not None  # noqa: S101 - a commit has made one
         self._on_change(self.state.visit.tenant_id)
         self._go_on_with(self.state)

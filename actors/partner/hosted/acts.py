@@ -21,7 +21,7 @@ from actors.partner.hosted.errors import (
     IllegalTransition,
     LimitOfVisit,
 )
-from actors.partner.hosted.events import HostedEvent, event_of
+from actors.partner.hosted.events import Recorded, event_of
 from actors.partner.hosted.flows import FLOWS, Flow
 from actors.partner.hosted.records import FlowAnswer, HandOver, Hosted, Visit
 from actors.partner.hosted.states import OPEN, State
@@ -32,7 +32,7 @@ MAX_EXTENSIONS: Final = 10
 MAX_HANDOVERS: Final = 5
 
 
-def decide_act(state: Hosted, act: Act, now: datetime) -> list[HostedEvent]:
+def decide_act(state: Hosted, act: Act, now: datetime) -> list[Recorded]:
     """Return the event that the act causes; none when it changes nothing.
 
     Raises:
@@ -72,11 +72,11 @@ def _acting(state: Hosted, browser: str, at: str, wanted: str) -> Hosted:
     return Hosted(session=begun, visit=replace(visit, browsers=(browser,)), seq=state.seq + 1)
 
 
-def _if_changed(before: Hosted, after: Hosted) -> list[HostedEvent]:
+def _if_changed(before: Hosted, after: Hosted) -> list[Recorded]:
     return [] if after is before else [event_of(after)]
 
 
-def _answer(state: Hosted, act: GiveAnswer, at: str) -> list[HostedEvent]:
+def _answer(state: Hosted, act: GiveAnswer, at: str) -> list[Recorded]:
     acting = _acting(state, act.browser, at, "answered")
     begun = _if_changed(state, acting)
     flow, visit = FLOWS[state.session.flow], acting.visit
@@ -99,7 +99,7 @@ def _answered(acting: Hosted, flow: Flow, kept: FlowAnswer, at: str) -> Hosted:
     return Hosted(session=session, visit=visit, seq=acting.seq + 1)
 
 
-def _extend(state: Hosted, command: Extend, now: datetime) -> list[HostedEvent]:
+def _extend(state: Hosted, command: Extend, now: datetime) -> list[Recorded]:
     at = timestamp(now)
     acting = _acting(state, command.browser, at, "extended")
     session, visit = acting.session, acting.visit
@@ -119,7 +119,7 @@ def _extend(state: Hosted, command: Extend, now: datetime) -> list[HostedEvent]:
     ]
 
 
-def _offer(state: Hosted, command: OfferHandOver, now: datetime) -> list[HostedEvent]:
+def _offer(state: Hosted, command: OfferHandOver, now: datetime) -> list[Recorded]:
     at = timestamp(now)
     acting = _acting(state, command.browser, at, "handed over")
     visit = acting.visit
@@ -134,7 +134,7 @@ def _offer(state: Hosted, command: OfferHandOver, now: datetime) -> list[HostedE
     return [_visited(acting, replace(visit, handovers=(*before, offered)), state.seq + 1, at)]
 
 
-def _take_over(state: Hosted, command: TakeOver, at: str) -> list[HostedEvent]:
+def _take_over(state: Hosted, command: TakeOver, at: str) -> list[Recorded]:
     visit = state.visit
     if state.session.state not in OPEN:
         raise IllegalTransition(state.session.state, "continued")
@@ -153,5 +153,5 @@ def _take_over(state: Hosted, command: TakeOver, at: str) -> list[HostedEvent]:
     return [_visited(state, after, state.seq + 1, at)]
 
 
-def _visited(state: Hosted, visit: Visit, seq: int, at: str) -> HostedEvent:
+def _visited(state: Hosted, visit: Visit, seq: int, at: str) -> Recorded:
     return event_of(Hosted(session=replace(state.session, updated_at=at), visit=visit, seq=seq))

@@ -11,11 +11,10 @@ import msgspec
 from actors.partner.hosted.commands import Command
 from actors.partner.hosted.decision import decide
 from actors.partner.hosted.events import (
-    HostedEvent,
+    Recorded,
     decode_event,
     encode_event,
     state_after,
-    type_of,
 )
 from actors.partner.hosted.records import Hosted, HostedSession
 from actors.partner.hosted.states import OPEN
@@ -69,11 +68,9 @@ def row_of(state: Hosted, *, is_handed_over: bool = False) -> CatalogueRow:
     )
 
 
-def stored(event: HostedEvent) -> Event:
+def stored(event: Recorded) -> Event:
     """Return an event as the log takes it."""
-    return Event(
-        seq=event.seq, type=type_of(event), at_ms=ms_of(event.at), body=encode_event(event)
-    )
+    return Event(seq=event.seq, type=event.type, at_ms=ms_of(event.at), body=encode_event(event))
 
 
 def ms_of(at: str) -> int:
@@ -84,16 +81,16 @@ def ms_of(at: str) -> int:
 class HostedDecider:
     """Implements `engine.durable.Decider`."""
 
-    def decide(self, state: Hosted | None, command: Command, clock: Clock) -> Sequence[HostedEvent]:
+    def decide(self, state: Hosted | None, command: Command, clock: Clock) -> Sequence[Recorded]:
         return decide(state, command, clock.now())
 
-    def evolve(self, state: Hosted | None, event: HostedEvent) -> Hosted:
+    def evolve(self, state: Hosted | None, event: Recorded) -> Hosted:
         return state_after(event)
 
-    def encode(self, event: HostedEvent) -> Event:
+    def encode(self, event: Recorded) -> Event:
         return stored(event)
 
-    def decode(self, event: Event) -> HostedEvent:
+    def decode(self, event: Event) -> Recorded:
         return decode_event(event.body)
 
     def row(self, state: Hosted) -> CatalogueRow:

@@ -18,14 +18,14 @@ from msgspec.structs import replace
 from actors.partner.hosted.acts import decide_act
 from actors.partner.hosted.commands import Cancel, Command, Conclude, Expire
 from actors.partner.hosted.errors import BoundElsewhere, IllegalTransition, SessionNotFound
-from actors.partner.hosted.events import HostedEvent, event_of
+from actors.partner.hosted.events import Recorded, event_of
 from actors.partner.hosted.flows import FLOWS
 from actors.partner.hosted.records import Hosted
 from actors.partner.hosted.states import NEXT, State
 from engine.clock import timestamp
 
 
-def decide(state: Hosted | None, command: Command, now: datetime) -> list[HostedEvent]:
+def decide(state: Hosted | None, command: Command, now: datetime) -> list[Recorded]:
     """Return the events that `command` causes, in order; none when it changes nothing.
 
     Raises:
@@ -47,7 +47,7 @@ def decide(state: Hosted | None, command: Command, now: datetime) -> list[Hosted
             return decide_act(state, command, now)
 
 
-def _cancel(state: Hosted, command: Cancel, at: str) -> list[HostedEvent]:
+def _cancel(state: Hosted, command: Cancel, at: str) -> list[Recorded]:
     session = state.session
     if session.state is State.CANCELLED:
         return []
@@ -59,7 +59,7 @@ def _cancel(state: Hosted, command: Cancel, at: str) -> list[HostedEvent]:
     return [_moved(state, State.CANCELLED, at, reason=f"by_{command.by}")]
 
 
-def _conclude(state: Hosted, at: str) -> list[HostedEvent]:
+def _conclude(state: Hosted, at: str) -> list[Recorded]:
     if state.session.state is not State.PROCESSING:
         return []
     flow = FLOWS[state.session.flow]
@@ -69,6 +69,6 @@ def _conclude(state: Hosted, at: str) -> list[HostedEvent]:
     return [_moved(replace(state, session=concluded), end, at, reason=verdict.reason)]
 
 
-def _moved(state: Hosted, to: State, at: str, *, reason: str | None) -> HostedEvent:
+def _moved(state: Hosted, to: State, at: str, *, reason: str | None) -> Recorded:
     session = replace(state.session, state=to, reason=reason, updated_at=at, ended_at=at)
     return event_of(Hosted(session=session, visit=state.visit, seq=state.seq + 1))

@@ -166,3 +166,12 @@ def test_servers_are_where_the_public_url_says() -> None:
         "pathname": "/base",
         "protocol": "wss",
     }
+
+
+def test_events_of_hosted_sessions_are_described_without_the_visitors_side() -> None:
+    channel = ASYNCAPI["channels"]["hosted_session"]
+    for name, ref in channel["messages"].items():
+        if name.startswith("session."):
+            payload = resolve(ASYNCAPI, resolve(ASYNCAPI, ref["$ref"])["payload"]["$ref"])
+            assert set(payload["properties"]) == {"type", "seq", "at", "data"}, name
+    assert not {"Visit", "HandOver", "Recorded"} & set(ASYNCAPI["components"]["schemas"])

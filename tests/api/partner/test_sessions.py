@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import trio
 
-from actors.partner.hosted import Begin, GiveAnswer
+from actors.partner.hosted import Begin, GiveAnswer, digest_of
 from tests.actors.partner.hosted.test_receipts import verified
 from tests.api.partner.partnering import Counter, bearer, partnering
 from tests.api.wire import lined
@@ -286,3 +287,28 @@ async def test_the_stream_has_the_whole_life_and_ends_with_it(tmp_path: Path) ->
         assert last["data"] == (await it.get(f"/sessions/{session_id}", who.sandbox)).json()
         headers = who.sandbox | {"Last-Event-ID": str(last["seq"])}
         assert (await it.client.get(path, headers=headers)).status_code == 204
+
+
+async def test_what_a_tenant_is_sent_says_nothing_of_the_visitors_side(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        who = await Callers(it).open()
+        created = (await who.create()).json()
+        session_id, token = created["session_id"], created["session_url"].rpartition("/")[2]
+        path = f"/api/v1/sessions/{session_id}/events?after=0"
+        header = (b"authorization", who.sandbox["Authorization"].encode())
+        async with lined(it.port, path, (header,)) as line:
+            await line.until("session.created")  # from the log; what comes now is published
+            await finished(it, session_id)
+            await line.closed()
+        sse = await it.client.get(path, headers=who.sandbox)
+        data = [text[6:] for text in sse.text.splitlines() if text.startswith("data: ")]
+        events = [msgspec.json.decode(text) for text in data[1:]]
+        assert events == line.events
+        assert len(events) == 4
+        for event in events:
+            assert list(event) == ["type", "seq", "at", "data"]
+        assert events[-1]["data"] == (await it.get(f"/sessions/{session_id}", who.user)).json()
+        visit = (await it.partner.hosted.look(session_id)).visit
+        for private in (visit.tenant_id, visit.receipt_id, digest_of(token), "visit"):
+            assert private not in sse.text
+            assert all(private not in str(frame) for frame in line.frames)

@@ -28,10 +28,10 @@ from actors.partner.hosted import (
     GiveAnswer,
     HandOverUnusable,
     Hosted,
-    HostedEvent,
     IllegalTransition,
     LimitOfVisit,
     OfferHandOver,
+    Recorded,
     SessionNotFound,
     State,
     TakeOver,
@@ -40,7 +40,7 @@ from actors.partner.hosted import (
     encode_event,
 )
 from actors.partner.hosted.decider import HostedDecider
-from actors.partner.hosted.events import state_after, type_of
+from actors.partner.hosted.events import state_after
 from tests.actors.partner.hosted.sessions import NOW, new_session
 
 AGREE = {"choice": "agree"}
@@ -52,9 +52,9 @@ class Life:
     def __init__(self, **fields: Any) -> None:
         self.it = new_session(**fields)
         self.now = NOW
-        self.log: list[HostedEvent] = []
+        self.log: list[Recorded] = []
 
-    def do(self, command: Command) -> list[HostedEvent]:
+    def do(self, command: Command) -> list[Recorded]:
         events = decide(self.it, command, self.now)
         for event in events:
             self.check(self.it, state_after(event))
@@ -77,7 +77,7 @@ class Life:
     def state(self) -> State:
         return self.it.session.state
 
-    def answer(self, choice: str = "agree", browser: str = "a") -> list[HostedEvent]:
+    def answer(self, choice: str = "agree", browser: str = "a") -> list[Recorded]:
         return self.do(GiveAnswer(browser=browser, step="consent", answer={"choice": choice}))
 
 
@@ -138,7 +138,7 @@ def test_whoever_comes_to_a_session_whose_time_is_up_finds_it_expired() -> None:
     for act in (Begin(browser="a"), Cancel(by="partner"), Expire(), Extend(browser="a", by_s=60)):
         life = Life(ttl_s=60)
         life.now += timedelta(seconds=60)
-        assert type_of(life.do(act)[0]) == "session.expired"
+        assert life.do(act)[0].type == "session.expired"
         assert life.it.session.reason == "time_ran_out"
 
 
@@ -272,7 +272,7 @@ class LifeMachine(RuleBasedStateMachine):
         if not hasattr(self, "life"):
             return
         life, visit = self.life, self.life.it.visit
-        ends = [event for event in life.log if type_of(event) in FINAL_TYPES]
+        ends = [event for event in life.log if event.type in FINAL_TYPES]
         assert ends == ([life.log[-1]] if life.state in ENDS else [])
         assert len(visit.browsers) <= 1 + MAX_HANDOVERS
         assert len(set(visit.browsers)) == len(visit.browsers)
