@@ -73,13 +73,17 @@ def configure(stream: IO[str] | None = None) -> None:
 
 
 def name_actor(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Say which actor this comes from, and of which session, if it comes from one."""
+    """Say which actor this comes from, and of which session, if it comes from one or is about one.
+
+    A session's stream in the store has its actor's address as its name.
+    """
     address = current_actor()
     if address is not None:
         event.setdefault("actor", address)
-    kind, _, session_id = str(event.get("actor", "")).partition("/")
-    if session_id and kind in _SESSION_KINDS:
-        event.setdefault("session_id", session_id)
+    for name in ("stream", "actor"):
+        kind, _, session_id = str(event.get(name, "")).partition("/")
+        if session_id and kind in _SESSION_KINDS:
+            event.setdefault("session_id", session_id)
     return event
 
 
@@ -115,7 +119,7 @@ def _without_secret(match: re.Match[str]) -> str:
 
 def _formatter(*, is_terminal: bool) -> logging.Formatter:
     shared: list[Processor] = [
-        structlog.stdlib.ExtraAdder(allow=("actor", "job")),
+        structlog.stdlib.ExtraAdder(allow=("actor", "job", "stream", "cause")),
         structlog.contextvars.merge_contextvars,
         name_actor,
         structlog.stdlib.add_logger_name,

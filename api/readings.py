@@ -26,6 +26,8 @@ from engine.stream import StreamHub, StreamStatistics
 _log = structlog.get_logger("mooring.metrics")
 # Counting the catalogue looks at every row of it, so it is not done for each scrape.
 _TALLY_EVERY_S: Final = 60.0
+# Reading from a database that is away takes its time; a scrape has none, least of all then.
+_TALLY_WITHIN_S: Final = 1.0
 
 
 class MeasuredBrowsers(Protocol):
@@ -110,9 +112,15 @@ class Instruments:
         now = trio.current_time()
         if now >= self._tally_good_until:
             self._tally_good_until = now + _TALLY_EVERY_S
-            try:
-                self._tally = await self.store.tally()
-            except MooringError as error:
-                _log.warning("not_measured", part="catalogue", cause=str(error))
-                self._tally = None
+            self._tally = await self._count_catalogue()
         return self._tally
+
+    async def _count_catalogue(self) -> tuple[Tally, ...] | None:
+        cause = f"the store did not answer within {_TALLY_WITHIN_S:g} s"
+        try:
+            with trio.move_on_after(_TALLY_WITHIN_S):
+                return await self.store.tally()
+        except MooringError as error:
+            cause = str(error)
+        _log.warning("not_measured", part="catalogue", cause=cause)
+        return None

@@ -30,7 +30,11 @@ Apply: TypeAlias = Callable[[Sequence[Commit]], Awaitable[Sequence[Outcome]]]
 _LOG: Final = logging.getLogger("mooring.engine")
 
 _PASSES: Final = 3
+# How often storage that may go away is looked at while there is nothing to write: nobody's commit
+# is to be the first that finds out.
+_LOOK_EVERY_S: Final = 5.0
 _CLOSED: Final = "it is closed"
+_LATE: Final = "a commit could not begin in time"
 _STALLED: Final = "the storage stalled or failed; restart to find out what is durable"
 
 
@@ -97,6 +101,7 @@ class GroupCommit:
         self._line: dict[_Waiting, None] = {}
         self._line_bytes = 0
         self._kick: trio.Event | None = None
+        self._looking = trio.CancelScope()
         self._next_expiry = float("inf")
         self._expiry_scope = trio.CancelScope()
         self._refusing: str | None = None
@@ -166,6 +171,8 @@ class GroupCommit:
         """Take no more, finish what stands in line within the deadline, refuse the rest."""
         self._refusing = self._refusing or _CLOSED
         self._wake()
+        if not self._line:
+            self._looking.cancel()  # there is nothing that it would have to be back for
         self._scope.deadline = trio.current_time() + timeout_s
         await self._done.wait()
 
@@ -206,16 +213,31 @@ class GroupCommit:
         78 k/s with 256.
         """
         if not self._line:
-            self._kick = trio.Event()
-            await self._kick.wait()
-            self._kick = None
-        if self._recovery is not None:
+            await self._wait_for_one()
+        if self._recovery is not None and self._line:
             await self._recovery.wait_ready()
         for _ in range(_PASSES):
             await trio.lowlevel.checkpoint()
             if len(self._line) >= self._last_batch:
                 break
         return self._take()
+
+    async def _wait_for_one(self) -> None:
+        """Return when somebody stands in line, or it is closed; look after storage meanwhile."""
+        if self._recovery is None:
+            await self._wait_kicked()
+            return
+        while not self._line and self._refusing is None:
+            with trio.move_on_after(_LOOK_EVERY_S) as idle:
+                await self._wait_kicked()
+            if idle.cancelled_caught and self._refusing is None:
+                with trio.CancelScope() as self._looking:
+                    await self._recovery.wait_ready()
+
+    async def _wait_kicked(self) -> None:
+        self._kick = trio.Event()
+        await self._kick.wait()
+        self._kick = None
 
     def _take(self) -> Sequence[_Waiting]:
         waiting: list[_Waiting] = []
@@ -289,13 +311,14 @@ class GroupCommit:
             now = trio.current_time()
             for waiting in [late for late in self._line if late.deadline <= now]:
                 self._refuse(waiting, self._why_late())
+                # In words that everybody may read, as `statistics` says.
+                self._failing, self._failed_at = StoreUnavailable(_LATE), now
             self._next_expiry = min((one.deadline for one in self._line), default=float("inf"))
             self._expiry_scope = trio.CancelScope(deadline=self._next_expiry)
 
     def _why_late(self) -> str:
         trouble = None if self._recovery is None else self._recovery.trouble
-        late = "a commit could not begin in time"
-        return late if trouble is None else f"{late}: {trouble}"
+        return _LATE if trouble is None else f"{_LATE}: {trouble}"
 
 
 @asynccontextmanager

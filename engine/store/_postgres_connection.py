@@ -157,7 +157,7 @@ class Connection:
             self.give_up()
             return Lost(_words(error))
         if isinstance(error, asyncpg.PostgresError):
-            return Denied(error.sqlstate or "", str(error))
+            return Denied(error.sqlstate or "", _words(error))
         return error  # what was handed over is wrong: a fault of ours
 
 
@@ -201,7 +201,7 @@ def _undialled(error: Exception, url: PostgresUrl) -> Exception:
         case asyncpg.InvalidCatalogNameError():
             return StoreUnavailable(f"{url}: there is no such database")
         case asyncpg.InsufficientPrivilegeError():
-            return StoreUnavailable(f"{url}: {error}")
+            return StoreUnavailable(f"{url}: {_words(error)}")
         case trio.TooSlowError():
             return Lost(f"{url} did not answer within {_DIAL_S:g} s")
         case asyncpg.InterfaceError():  # among them what it cannot make of the URL

@@ -203,7 +203,7 @@ class Writer:
 async def open_writer(
     dial: Dial, *, clock: Clock, now_ms: Callable[[], int]
 ) -> AsyncIterator[Writer]:
-    """Have a writer for the length of a block; it dials when there is something to write."""
+    """Have a writer for the length of a block; it is dialled when it is first needed."""
     writer = Writer(dial, clock, now_ms)
     try:
         yield writer

@@ -127,7 +127,8 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         batch_sizes, batch_seconds: of the batches, however they ended.
         refusing: why it takes nothing more, for good; None while it does.
-        failing: why the newest batch failed, until one succeeds; None when it did not.
+        failing: why the newest batch failed, or a commit could not begin in time, until a batch
+            succeeds; None when nothing of that is so. It names nobody and no host.
         failed_at: when that was, on trio's clock.
     """
 

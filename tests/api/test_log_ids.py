@@ -71,6 +71,17 @@ async def test_a_crash_is_logged_under_its_actor(  # by the engine, which knows 
     assert "ZeroDivisionError" in line["exception"]
 
 
+async def test_what_the_engine_logs_about_a_stream_says_which_and_why() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+    engine = logging.getLogger("mooring.engine")
+    engine.warning("ownership_lost", extra={"stream": "conversation/c-1"})
+    engine.warning("leases_not_renewed", extra={"cause": "the store is not available: gone"})
+    lost, kept = lines(stream)
+    assert (lost["stream"], lost["session_id"]) == ("conversation/c-1", "c-1")
+    assert kept["cause"] == "the store is not available: gone"
+
+
 async def test_what_a_library_logs_in_an_actor_names_it_too() -> None:
     stream = io.StringIO()
     log.configure(stream)

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families as parse
+from trio.testing import MockClock
 
 from actors.assistant.family import ConversationStatistics
 from actors.browser.statistics import BrowserStatistics
@@ -18,7 +20,7 @@ from api.request_counts import RequestCounts
 from api.vitals import Vitals
 from engine.activation import ActivationStatistics
 from engine.errors import ActorStopped
-from engine.store import open_memory
+from engine.store import Store, open_memory
 from engine.stream import StreamHub
 from tests.api.desk import Desk
 from tests.api.harness import ROOT, server
@@ -36,17 +38,32 @@ class Idle:
         return ConversationStatistics(writing=0, work=(), actors=actors)
 
 
+def instruments_on(store: Store) -> Instruments:
+    return Instruments(
+        browsers=Desk(),
+        conversations=Idle(),
+        store=store,
+        hub=StreamHub(store, final=frozenset()),
+        requests=RequestCounts(),
+        vitals=Vitals(),
+    )
+
+
 async def names_and_types() -> Mapping[str, str]:
     async with open_memory() as store:
-        instruments = Instruments(
-            browsers=Desk(),
-            conversations=Idle(),
-            store=store,
-            hub=StreamHub(store, final=frozenset()),
-            requests=RequestCounts(),
-            vitals=Vitals(),
-        )
-        return {each.name: each.type for each in families(await instruments.read())}
+        found = families(await instruments_on(store).read())
+        return {each.name: each.type for each in found}
+
+
+async def test_a_store_that_is_away_does_not_keep_a_scrape_waiting(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_memory() as store:
+        monkeypatch.setattr(store, "tally", trio.sleep_forever)
+        began = trio.current_time()
+        found = await instruments_on(store).read()
+        assert found.tally is None
+        assert trio.current_time() - began == 1
 
 
 def shown(name: str, kind: str) -> str:

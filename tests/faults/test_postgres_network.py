@@ -179,6 +179,20 @@ async def test_while_the_database_is_away_failing_says_why_and_what_waits_is_wri
         assert await store.newest(f"note/{number}") == 1
 
 
+async def test_that_the_database_is_away_is_found_out_though_nobody_writes(
+    store: PostgresStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store._group_commit._LOOK_EVERY_S", 0.05)
+    await store.commit(commit("note/second"))  # the look that is under way has the old pause
+    await proxy.cut()
+    with trio.fail_after(20):
+        while store.statistics().failing != "the database is away":
+            await trio.sleep(0.01)
+        proxy.resume()
+        while store.statistics().failing is not None:
+            await trio.sleep(0.01)
+
+
 async def test_over_a_slow_network_everything_takes_longer_and_nothing_else(
     store: PostgresStore, proxy: Proxy
 ) -> None:

@@ -44,7 +44,10 @@ class ReturningStorage(Storage):
         self.here = trio.Event()
         self.trouble: str | None = None
 
+        self.looks = 0
+
     async def wait_ready(self) -> None:
+        self.looks += 1
         await self.here.wait()
 
 
@@ -250,7 +253,8 @@ async def test_while_the_storage_is_away_commits_wait_in_line_until_their_deadli
         assert storage.batches == []
         assert group.statistics(reads=0).failing == "the database is away"
         storage.trouble = None
-        assert group.statistics(reads=0).failing is None
+        found = group.statistics(reads=0)
+        assert (found.failing, found.failed_at) == ("a commit could not begin in time", 2)
         storage.here.set()
     assert refused == ["a commit could not begin in time: it is gone from 10.0.0.7"]
     assert storage.batches == [["note/patient"]]
@@ -268,6 +272,22 @@ async def test_storage_that_comes_back_is_written_to_after_an_outcome_that_staye
         storage.answer.set()
         await group.commit(commit("note/next"), 10)
     assert storage.batches == [["note/lost"], ["note/next"]]
+
+
+async def test_storage_that_may_go_away_is_looked_after_while_nobody_writes(
+    autojump_clock: MockClock,
+) -> None:
+    storage = ReturningStorage()
+    storage.here.set()
+    async with _line(storage) as group:
+        await trio.sleep(59)
+        assert storage.looks == 11
+        await group.commit(commit("note/after"), 1)
+        storage.here = trio.Event()
+        await trio.sleep(60)
+        assert storage.looks == 13  # of which the last one waits for it to come back
+        closing = trio.current_time()
+    assert trio.current_time() == closing
 
 
 async def test_closing_while_the_storage_is_away_refuses_what_waits(

@@ -64,6 +64,14 @@ async def test_a_missing_right_is_named(careful: PrivatePostgres) -> None:
     assert "permission denied for schema closed" in str(error)
 
 
+async def test_a_database_that_lets_the_user_not_in_is_named(careful: PrivatePostgres) -> None:
+    careful.sql("DROP DATABASE IF EXISTS forbidden", database="postgres")
+    careful.sql("CREATE DATABASE forbidden", database="postgres")
+    careful.sql("REVOKE ALL ON DATABASE forbidden FROM PUBLIC", database="postgres")
+    error = await _refused(careful.url("forbidden", user=f"careful:{SECRET}"))
+    assert 'permission denied for database "forbidden"' in str(error)
+
+
 async def test_a_user_needs_no_more_than_a_schema_of_its_own(careful: PrivatePostgres) -> None:
     careful.sql("CREATE SCHEMA IF NOT EXISTS granted AUTHORIZATION careful")
     async with open_postgres(careful.url(user=f"careful:{SECRET}", schema="granted")) as store:
