@@ -11,6 +11,7 @@ from actors.partner import errors as partner
 from actors.partner.hosted import HostedSession, State
 from actors.partner.hosted.bounds import MAX_KEY_CHARS, MAX_METADATA_BYTES, MAX_PURPOSE_CHARS
 from actors.partner.hosted.errors import IllegalTransition, SessionNotFound
+from actors.partner.hosted.flows import FLOWS
 from actors.partner.hosted.return_url import MAX_URL
 from actors.partner.tenants.principal import Environment
 from api.docs.errors import WITH_BODY
@@ -34,7 +35,7 @@ from api.partner.jwks import PATH as JWKS
 from api.partner.sessions import SESSIONS
 from engine.errors import CursorInvalid, TooManySubscribers
 
-FLOW_NAMES: Final = "`consent` or `challenge`"
+FLOW_NAMES: Final = " or ".join(f"`{name}`" for name in FLOWS)
 
 
 class HostedSessionRequest(msgspec.Struct, frozen=True, kw_only=True):

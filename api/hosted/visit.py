@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from actors.partner.hosted import HandOver, Hosted, State, with_outcome
-from actors.partner.hosted.flows import FLOWS, Step
+from actors.partner.hosted.flows import FLOWS, Flow, Step
 from actors.partner.hosted.return_url import host_of, origin_of
 from actors.partner.tenants.records import Profile
 from api.hosted.browser_cookie import Browser
@@ -109,10 +109,15 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
         return host_of(self.state.session.return_url)
 
     @property
+    def flow(self) -> Flow:
+        """What the visitor does."""
+        return FLOWS[self.state.session.flow]
+
+    @property
     def step(self) -> Step | None:
         """What is to be done now."""
         visit = self.state.visit
-        return FLOWS[self.state.session.flow].step(visit.plan, visit.answers)
+        return self.flow.step(visit.plan, visit.answers)
 
     @property
     def expires_at(self) -> datetime:

@@ -8,6 +8,17 @@ from actors.partner.hosted.flows.flow import (
     MotionStep,
     Step,
     Verdict,
+    Words,
 )
 
-__all__ = ["DEFAULT", "FLOWS", "Choice", "ChoiceStep", "Flow", "MotionStep", "Step", "Verdict"]
+__all__ = [
+    "DEFAULT",
+    "FLOWS",
+    "Choice",
+    "ChoiceStep",
+    "Flow",
+    "MotionStep",
+    "Step",
+    "Verdict",
+    "Words",
+]

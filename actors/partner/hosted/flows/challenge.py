@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from actors.partner.hosted.flows import motion
-from actors.partner.hosted.flows.flow import Direction, MotionStep, Verdict
+from actors.partner.hosted.flows.flow import Direction, MotionStep, Verdict, Words
 from actors.partner.hosted.records import FlowAnswer, FlowPlan, Progress
 
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("left", "right", "towards you", "away from you")
@@ -32,6 +32,13 @@ class ChallengeFlow:
     """Implements `Flow`. The result has the best try's score, its reason, and what was asked."""
 
     name = "challenge"
+    words = Words(
+        intro=(
+            "You will be asked to move your phone in a certain way. That takes less than a minute."
+        ),
+        failed="This did not work out",
+        failed_why="The movement was not the one that was asked for.",
+    )
 
     def plan(self, bits: int) -> FlowPlan:
         movements = []

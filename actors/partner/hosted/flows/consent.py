@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from actors.partner.hosted.errors import AnswerInvalid
-from actors.partner.hosted.flows.flow import Choice, ChoiceStep, Verdict
+from actors.partner.hosted.flows.flow import Choice, ChoiceStep, Verdict, Words
 from actors.partner.hosted.records import FlowAnswer, FlowPlan, Progress
 
 _STEP: Final = ChoiceStep(
@@ -25,6 +25,11 @@ class ConsentFlow:
     never told that somebody agreed who did not."""
 
     name = "consent"
+    words = Words(
+        intro="You will be asked to agree or decline. That takes less than a minute.",
+        failed="You declined",
+        failed_why="You did not agree.",
+    )
 
     def plan(self, bits: int) -> FlowPlan:
         return {}

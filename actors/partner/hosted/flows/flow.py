@@ -67,10 +67,24 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     result: Mapping[str, Any]
 
 
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages around a flow's steps say of it.
+
+    Attributes:
+        intro: what the visitor will be asked to do, before they begin.
+        failed, failed_why: the heading, and the reason below it, of a session that has failed.
+    """
+
+    intro: str
+    failed: str
+    failed_why: str
+
+
 class Flow(Protocol):
     """What the visitors of a session do."""
 
     name: str
+    words: Words
 
     def plan(self, bits: int) -> FlowPlan:
         """Return what one session will ask for; `bits` are 64 random ones."""
