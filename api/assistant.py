@@ -17,6 +17,7 @@ from api.assistant_stream import add_stream_routes
 from api.body import read_object
 from api.query import take_limit
 from api.reply import reply
+from api.segments import whole_id
 from api.streams import Streams
 
 _ROUTES: Final = (
@@ -39,7 +40,10 @@ def assistant_routes(desk: AssistantDesk, streams: Streams) -> Blueprint:
     routes = Blueprint("assistant", __name__)
     add_stream_routes(routes, desk, streams)
     for method, path, name in _ROUTES:
-        routes.add_url_rule(PREFIX + path, name, getattr(views, name), methods=[method])
+        # As lenient about a slash at the end as the framework that the seed was written for.
+        routes.add_url_rule(
+            PREFIX + path, name, getattr(views, name), methods=[method], strict_slashes=False
+        )
     return routes
 
 
@@ -92,14 +96,15 @@ class _AssistantViews:
         return _session(await self._desk.session(session_id))
 
     async def active_at_business(self, business_id: str) -> Response:
-        page = await self._desk.active_at(business_id, *_page(request.args))
+        page = await self._desk.active_at(whole_id(business_id), *_page(request.args))
         return _sessions(page)
 
     async def active(self, business_id: str, user_id: str) -> Response:
-        return _session(await self._desk.active(business_id, user_id))
+        return _session(await self._desk.active(whole_id(business_id), whole_id(user_id)))
 
     async def history(self, business_id: str, user_id: str) -> Response:
-        page = await self._desk.history(business_id, user_id, *_page(request.args))
+        ids = whole_id(business_id), whole_id(user_id)
+        page = await self._desk.history(*ids, *_page(request.args))
         return _sessions(page)
 
 

@@ -35,8 +35,8 @@ def add_stream_routes(routes: Blueprint, desk: AssistantDesk, streams: Streams) 
     async def sse(session_id: str) -> Response:
         return await streams.sse(await stream_of_existing(session_id))
 
-    routes.add_websocket(path, "stream_websocket", websocket)
-    routes.add_url_rule(path, "stream", sse, methods=["GET"])
+    routes.add_websocket(path, "stream_websocket", websocket, strict_slashes=False)
+    routes.add_url_rule(path, "stream", sse, methods=["GET"], strict_slashes=False)
 
 
 async def _obey(

@@ -1,9 +1,10 @@
-"""One request or websocket between Hypercorn and Quart, with two faults of theirs mended.
+"""One request or websocket between Hypercorn and Quart, with three faults of theirs mended.
 
 Hypercorn announces `http.disconnect` from within the send of a response's last body message;
 quart-trio answers that by cancelling the task which is in that very send. What would come after it
 there never runs: a connection kept alive never idles out and holds up the server's stop, and one
-that should be closed (after a 413) stays open with nobody behind it.
+that should be closed (after a 413) stays open with nobody behind it. And Quart routes by a path in
+which an encoded slash is one like any other; see `segments.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any, TypeAlias
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
-from quart import Quart
+from quart import Quart, Request
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from quart_trio.wrappers import TrioWebsocket
 
+from api.segments import routed_path
 from api.websocket import SEND_FRAMES
 
 Hear: TypeAlias = Callable[[str | bytes], Awaitable[None]]
@@ -30,6 +32,11 @@ class HTTPConnection(TrioASGIHTTPConnection):
         if not scope["path"]:  # "GET ?x HTTP/1.1", at which Quart trips
             scope["path"] = "/"
         super().__init__(app, scope)
+
+    def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
+        request = super()._create_request_from_scope(send)
+        request.path = routed_path(request.path, self.scope["raw_path"])
+        return request
 
     async def _send_response(self, send: ASGISendCallable, response: Any) -> None:
         await super()._send_response(partial(_send_to_the_end, send), response)

@@ -56,10 +56,15 @@ class Busy(ConversationError):
 
 
 class VersionConflict(ConversationError):
-    """The session has another version than the caller expects."""
+    """The session has another version than the caller expects.
+
+    Attributes:
+        expected: negative when what the caller expects is no version at all.
+    """
 
     def __init__(self, session_id: str, *, expected: int, version: int) -> None:
-        super().__init__(f"Session {session_id} has version {version}, not {expected}")
+        instead = "" if expected < 0 else f", not {expected}"
+        super().__init__(f"Session {session_id} has version {version}{instead}")
         self.session_id = session_id
         self.expected = expected
         self.version = version

@@ -74,7 +74,8 @@ class CreatedAfter:
             if self._more and not self._messages.streaming:
                 self.done = True
                 return
-        self.position = max(self.position, through)
+        # Whoever asks from beyond the newest is told where that is.
+        self.position = min(max(self.position, through), newest)
         self.done = self.position >= newest
 
     def page(self) -> MessagePage:
@@ -120,7 +121,8 @@ class ChangedAfter:
             if not self._take(event):
                 return
             self.position = event.seq
-        self.position = max(self.position, through)
+        # Whoever asks from beyond the newest is told where that is.
+        self.position = min(max(self.position, through), newest)
         self.done = self.position >= newest
 
     def page(self) -> MessagePage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -230,7 +231,10 @@ async def test_a_patch_is_fenced_by_the_version_it_expects(tmp_path: Path) -> No
         assert (changed.json()["title"], changed.json()["version"]) == ("Hello", 2)
         assert changed.headers["etag"] == '"2"'
         for stale in ('"1"', "1", 'W/"2"', '"x"'):
-            assert (await patch(stale, title="Late")).status_code == 412
+            answer = await patch(stale, title="Late")
+            assert answer.status_code == 412
+            assert "has version 2" in answer.json()["message"]
+            assert "not -1" not in answer.json()["message"]
         assert (await patch("*", title=None)).json()["title"] is None
         assert (await patch(None, status="closed")).json()["status"] == "closed"
         assert (await patch(None, title="Too late")).status_code == 409
@@ -349,6 +353,45 @@ async def test_lists_have_limits_and_cursors_that_cannot_be_made_up(tmp_path: Pa
             answer = await talk.client.get(path, params={"cursor": cursor})
             assert answer.status_code == 400, cursor
             assert "cursor" in answer.json()["message"]
+            assert "Retry-After" not in answer.headers  # it is no better in a while
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "ü😀 ?#%", "%2F", "a%252Fb", "x/user/y/active"])
+async def test_ids_with_slashes_and_anything_else_that_a_path_can_encode_are_found(
+    tmp_path: Path, user_id: str
+) -> None:
+    async with conversing(tmp_path) as talk:
+        opened = await talk.create(businessId="B/1", userId=user_id)
+        at_business = f"/api/sessions/business/{quote('B/1', safe='')}"
+        of_user = f"{at_business}/user/{quote(user_id, safe='')}"
+        assert (await talk.client.get(f"{of_user}/active")).json()["userId"] == user_id
+        for url in (f"{of_user}/history", f"{at_business}/active"):
+            listed = (await talk.client.get(url)).json()["sessions"]
+            assert [one["sessionId"] for one in listed] == [opened["sessionId"]]
+        plain = "/api/sessions/business/B/1/active"  # two segments, of which no id is made
+        assert (await talk.client.get(plain)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "/{}", "/{}/messages", "/business/B0100001/active"])
+async def test_a_slash_at_the_end_changes_nothing(tmp_path: Path, path: str) -> None:
+    # The seed's framework is as lenient, and some clients put one behind their base URL.
+    async with conversing(tmp_path) as talk:
+        url = "/api/sessions" + path.format(await talk.open_session())
+        without, slashed = await talk.client.get(url), await talk.client.get(f"{url}/")
+        assert (slashed.status_code, slashed.json()) == (without.status_code, without.json())
+        again = await talk.client.post(
+            "/api/sessions/", json={"businessId": "B0100001", "userId": "user_123"}
+        )
+        assert again.status_code == 200
+
+
+async def test_a_poller_that_is_ahead_is_told_where_the_newest_is(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        url = f"/api/sessions/{session_id}/messages"
+        for query in ("after=99", "updatedAfter=99", "cursor=99"):
+            page = (await talk.client.get(f"{url}?{query}")).json()
+            assert page == {"messages": [], "nextCursor": None, "seq": 1}
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,11 @@ def test_a_full_page_knows_that_there_is_no_next_one() -> None:
     assert read(CreatedAfter(after=0, limit=2), talk).next_after is None
 
 
-def test_a_page_behind_the_end_is_empty() -> None:
+@pytest.mark.parametrize("cls", [CreatedAfter, ChangedAfter])
+def test_a_page_behind_the_end_is_empty_and_goes_on_from_the_newest(cls: Reader) -> None:
     talk = Dialogue()
-    page = read(CreatedAfter(after=99, limit=2), talk)
-    assert (page.messages, page.next_after) == ((), None)
+    page = read(cls(after=99, limit=2), talk)
+    assert (page.messages, page.next_after, page.seq) == ((), None, talk.it.seq)
 
 
 @pytest.mark.parametrize("cls", [CreatedAfter, ChangedAfter])
