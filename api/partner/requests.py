@@ -23,6 +23,7 @@ from api.errors import BodyNotJson, FieldsMissing
 _LONGEST: Final = 4096
 _LONGEST_URL: Final = 2048
 _URL_TEXT: Final = re.compile(r"[\x21-\x7e]+")
+_ONE_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?")
 _CURSOR: Final = re.compile(r"[0-9]{1,16}")
 
 
@@ -95,14 +96,18 @@ def profile_wanted(body: Mapping[str, Any]) -> ProfileWanted:
 
 
 def check_logo_url(url: str) -> None:
-    """Refuse what a page of ours should not load a picture from."""
+    """Refuse what a page of ours should not load a picture from.
+
+    Its origin becomes a part of the page's policy as it stands, so it is one plain host.
+    """
     problem = "must be an https URL without user, as https://example.com/logo.png"
     try:
         parts = urlsplit(url)
         is_good = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
     except ValueError:
         raise FieldInvalid("logo_url", problem) from None
-    if not is_good or "@" in parts.netloc or "\\" in url or _URL_TEXT.fullmatch(url) is None:
+    is_plain = _ONE_HOST.fullmatch(parts.netloc) is not None
+    if not is_good or not is_plain or "\\" in url or _URL_TEXT.fullmatch(url) is None:
         raise FieldInvalid("logo_url", problem)
 
 

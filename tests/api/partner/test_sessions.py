@@ -101,12 +101,13 @@ async def test_a_strangers_session_is_a_404_like_one_that_is_not_there(tmp_path:
                 ("GET", "/events"),
                 ("POST", "/cancel"),
             ):
-                there, nowhere = [
-                    await it.client.request(
-                        method, f"/api/v1/sessions/{one}{path}", headers=headers
-                    )
-                    for one in (session_id, "0b5c2f3e-0000-4000-8000-000000000000")
-                ]
+                with trio.fail_after(20):  # a stream that were opened would not end
+                    there, nowhere = [
+                        await it.client.request(
+                            method, f"/api/v1/sessions/{one}{path}", headers=headers
+                        )
+                        for one in (session_id, "0b5c2f3e-0000-4000-8000-000000000000")
+                    ]
                 assert there.status_code == nowhere.status_code == 404
                 assert there.json() == nowhere.json() == {"detail": "Session not found"}
         listed = (await it.get("/sessions", theirs.user)).json()

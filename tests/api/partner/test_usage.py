@@ -107,6 +107,11 @@ async def test_the_profile_is_what_was_put_there(tmp_path: Path) -> None:
         ({"name": "x", "logo_url": "//example.com/x.png"}, "logo_url: "),
         ({"name": "x", "logo_url": "https://example.com/a b"}, "logo_url: "),
         ({"name": "x", "logo_url": "https://[::1"}, "logo_url: "),
+        # Its origin is put into the page's policy: one host, and no more than that.
+        ({"name": "x", "logo_url": "https://*/x.png"}, "logo_url: "),
+        ({"name": "x", "logo_url": "https://a.example;sandbox/x.png"}, "logo_url: "),
+        ({"name": "x", "logo_url": "https://a.example,b.example/x.png"}, "logo_url: "),
+        ({"name": "x", "logo_url": "https://'self'/x.png"}, "logo_url: "),
         ({"name": "x", "logo_url": 1}, "logo_url: "),
     ],
 )
