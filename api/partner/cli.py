@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -155,21 +156,40 @@ async def _create(server: str, key: str, body: dict[str, Any]) -> dict[str, Any]
     """
     url = f"{server.rstrip('/')}/api/v1/sessions/create"
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as http:
+        async with httpx.AsyncClient(
+            trust_env=False, timeout=_TIMEOUT_S, verify=_trusted()
+        ) as http:
             answer = await http.post(url, json=body, headers={"Authorization": f"Bearer {key}"})
         said: Any = answer.json()
     except httpx.InvalidURL:
         raise StartError(f"{server} is not a URL") from None
     except httpx.HTTPError as error:
-        raise StartError(
-            f"{server} does not answer: {str(error) or type(error).__name__}"
-        ) from error
+        raise StartError(f"{server} does not answer: {_reason(error)}") from error
     except (UnicodeError, ValueError):
         raise StartError(f"{server} is not a Mooring, or {url} is not its address") from None
     if answer.status_code != 201 or not isinstance(said, dict):
         reason = said.get("detail", answer.reason_phrase) if isinstance(said, dict) else said
         raise StartError(f"{answer.status_code}: {reason}")
     return said
+
+
+def _trusted() -> ssl.SSLContext:
+    """Return who is believed: whom browsers believe, and whom this machine or SSL_CERT_FILE does.
+
+    A server that a phone on the desk is to reach has a certificate that nobody else knows.
+    """
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
+
+
+def _reason(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message}); see SSL_CERT_FILE"
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def _password(*, from_stdin: bool) -> str:

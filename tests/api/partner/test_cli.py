@@ -16,6 +16,7 @@ import trio
 from api.partner.terminal import qr_lines
 from tests.api.harness import ROOT, Server, server
 from tests.api.partner.partnering import PASSWORD
+from tests.api.test_serve import make_certificate
 
 EMAIL = "ada@example.com"
 OTHER = "another long password"
@@ -151,6 +152,23 @@ async def test_a_session_is_made_and_its_url_drawn_for_a_phone(tmp_path: Path) -
             asked = ("--key", "vp_wrong", *asked, "--server", url)
             refused = await run(other, "create-session", *asked)
             assert (refused.returncode, refused.stderr) == (1, "mooring: 401: Invalid API key\n")
+
+
+async def test_a_server_with_a_certificate_of_its_own_is_believed_when_it_is_named(
+    tmp_path: Path,
+) -> None:
+    env = make_certificate(tmp_path)
+    async with server(tmp_path, env=env) as it:
+        await it.wait_ready()
+        wanted = ("create-session", "--key", "vp_x", "--return-url", "https://x.example")
+        for more, said in (
+            ({}, "does not answer: its certificate is not trusted ("),
+            ({"SSL_CERT_FILE": env["MOORING_TLS_CERT"]}, "401: Invalid API key"),
+        ):
+            done = await run(tmp_path / "other", *wanted, "--server", it.urls[0], **more)
+            assert done.returncode == 1
+            assert said in done.stderr
+            assert len(done.stderr.splitlines()) == 1
 
 
 async def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
