@@ -10,13 +10,16 @@ import pytest
 
 from actors.assistant.events import ConversationEvent
 from actors.browser.journal_messages import EVENT_TYPES as BROWSER_EVENT_TYPES
+from actors.partner.hosted import State
 from actors.partner.hosted.events import HostedEvent
+from actors.partner.hosted.flows import FLOWS
 from actors.partner.webhooks import EVENT_TYPES as WEBHOOK_EVENT_TYPES
 from api import errors as door
 from api.config import known_settings
 from api.docs import make_documents
 from api.docs.__main__ import text as api_page
 from api.docs.errors import OF_PAGES, SAMPLES
+from api.docs.hosted import TAG as HOSTED
 from api.house import FINAL_EVENTS
 from engine.errors import StoreError, StoreUnavailable
 from tests.api.desk import Desk
@@ -119,6 +122,14 @@ def test_docs_name_every_route_error_event_and_setting() -> None:
         if path not in {"/rest"}:  # an operation of the portal on paper
             for method in entry:
                 assert f"`{method.upper()} {path}`" in api
+    guide = (DOCS / "hosted.md").read_text()
+    for state in State:
+        assert f"| `{state}` |" in guide
+    for flow in FLOWS:
+        assert f"| `{flow}` |" in guide
+    for path, entry in OPENAPI["paths"].items():
+        if any(HOSTED in operation["tags"] for operation in entry.values()):
+            assert path.replace("{session_id}", "$ID") in guide
     for name in shown_errors():
         assert f"`{name}`" in api
     for channel in ASYNCAPI["channels"]:

@@ -59,7 +59,7 @@ async def test_a_session_goes_its_way_and_tells_webhooks_and_tenant_once(
         assert set(it.changes) == {"t1"}
 
 
-async def test_a_session_nobody_opens_expires_by_itself_though_it_is_not_in_memory(
+async def test_time_goes_on_for_a_session_that_nobody_opens_and_that_is_not_in_memory(
     autojump_clock: MockClock,
 ) -> None:
     async with world(settings=SHORT) as it:
@@ -114,7 +114,7 @@ async def test_an_extension_moves_the_timer_and_the_catalogues_time(
         assert (await it.get(session_id)).state is State.EXPIRED
 
 
-async def test_a_session_read_in_the_moment_its_time_is_up_is_never_behind_it(
+async def test_never_behind_its_own_time_also_when_it_is_read_in_the_moment_it_is_up(
     autojump_clock: MockClock,
 ) -> None:
     async with world(settings=SHORT) as it:
@@ -124,7 +124,7 @@ async def test_a_session_read_in_the_moment_its_time_is_up_is_never_behind_it(
         assert it.published[f"hosted/{session_id}"][-1].type == "session.expired"
 
 
-async def test_what_a_crash_cut_off_while_processing_is_concluded_by_the_next_start(
+async def test_what_is_being_processed_when_a_crash_comes_is_concluded_by_the_next_start(
     autojump_clock: MockClock,
 ) -> None:
     disk = MemoryDisk()
@@ -176,7 +176,7 @@ async def test_a_link_to_another_device_finds_the_session_from_its_commit_on(
             assert await it.desk.find(guess) is None
 
 
-async def test_complete_expire_and_cancel_at_once_a_thousand_times_have_one_end_each(
+async def test_one_end_for_each_session_when_complete_expire_and_cancel_come_at_once(
     autojump_clock: MockClock,
 ) -> None:
     async with world(settings=SHORT) as it:

@@ -16,6 +16,7 @@ from actors.partner.hosted.idempotency import key_alias
 from actors.partner.hosted.opening import Opening
 from actors.partner.tenants import Confirm, GiveBack, Principal
 from engine.errors import CursorInvalid, StoreUnavailable
+from engine.store import Commit, MemoryDisk
 from tests.actors.partner.hosted.sessions import (
     PRODUCTION,
     SANDBOX,
@@ -28,7 +29,7 @@ from tests.actors.partner.hosted.sessions import (
 )
 
 
-async def test_fifty_creates_at_once_under_one_key_make_one_session_and_cost_one_place(
+async def test_one_session_for_each_idempotency_key_of_fifty_creates_at_once_and_one_place(
     autojump_clock: MockClock,
 ) -> None:
     async with world(room=10) as it:
@@ -98,6 +99,31 @@ async def test_a_refused_create_costs_nothing_and_its_key_may_be_used_again(
         assert not (await it.desk.create(SANDBOX, opening(key="k1"))).is_replay
         assert it.tenants.taken == 2
         assert session_id
+
+
+async def test_a_create_is_one_commit_and_everything_is_there_with_it(
+    autojump_clock: MockClock,
+) -> None:
+    disk = MemoryDisk()
+    async with world(disk=disk) as it:
+        commit, commits = it.store.commit, []
+
+        async def counted(one: Commit, **more: Any) -> Any:
+            commits.append(one)
+            return await commit(one, **more)
+
+        it.store.commit = counted  # type: ignore[method-assign]
+        first = await it.desk.create(SANDBOX, opening(key="k1"))
+        [only] = commits
+        assert (only.expected_seq, len(only.events), len(only.claims)) == (0, 1, 2)
+    made = msgspec.json.decode(first.body)
+    async with world(disk=disk) as it:
+        token = made["session_url"].rpartition("/")[2]
+        assert await it.desk.find(token) == made["session_id"]
+        [listed] = (await it.desk.list(SANDBOX)).sessions
+        assert listed == (await it.desk.look(made["session_id"])).session
+        again = await it.desk.create(SANDBOX, opening(key="k1"))
+        assert (again.body, again.is_replay) == (first.body, True)
 
 
 async def test_a_create_that_could_not_be_stored_gives_its_place_back(
@@ -228,7 +254,7 @@ def test_what_is_out_of_bounds_is_refused_by_its_name(fields: dict[str, Any], fi
     assert refused.value.field == field
 
 
-async def test_neither_token_nor_answer_is_in_the_store_in_the_clear(
+async def test_links_are_kept_as_digests_and_answers_sealed(
     autojump_clock: MockClock,
 ) -> None:
     async with world() as it:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +20,15 @@ from engine.seal import KeyUnknown, MasterKey, Sealer
 from engine.store import MemoryDisk, open_memory
 from tests.actors.partner.hosted.sessions import PUBLIC, SANDBOX, USER, World, sealer, world
 
+DOC = Path(__file__).parents[4] / "docs" / "hosted.md"
+
 
 def unpadded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def verified(receipt: str, jwks: Any) -> dict[str, Any]:
-    """Verify a receipt with nothing but an Ed25519, as a partner could; see docs/partner.md."""
+    """Verify a receipt with nothing but an Ed25519, as a partner could; see docs/hosted.md."""
     header, payload, signature = receipt.split(".")
     key_id = json.loads(unpadded(header))["kid"]
     [jwk] = [key for key in jwks if key["kid"] == key_id]
@@ -159,3 +163,51 @@ async def test_a_receipt_is_for_the_end_and_for_nothing_before(
     async with world() as it:
         session_id = await it.open_session()
         assert (await it.desk.results(SANDBOX, session_id)).receipt is None
+        await it.desk.ask(session_id, Cancel(by="partner"))
+        first = (await it.desk.results(SANDBOX, session_id)).receipt
+        await it.desk.receipts.keys.rotate("sandbox")
+        second = (await it.desk.results(SANDBOX, session_id)).receipt
+        assert first is not None
+        assert second is not None
+        assert first != second
+        jwks = await it.desk.receipts.keys.public()
+        assert verified(first, jwks) == verified(second, jwks)
+        assert verified(first, jwks)["state"] == "cancelled"
+
+
+async def test_the_lines_in_the_docs_verify_a_receipt_and_refuse_any_other(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [snippet] = re.findall(r"^```python\n(.*?)^```", DOC.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    async with world() as it:
+        session_id, receipt = await ended(it)
+        jwks = {"keys": await it.desk.receipts.keys.public()}
+        now = it.clock.now().timestamp()
+        monkeypatch.setattr("time.time", lambda: now)
+        wanted = {
+            "issuer": PUBLIC,
+            "tenant_id": "t1",
+            "environment": "sandbox",
+            "session_id": session_id,
+        }
+        assert names["verify"](receipt, jwks, **wanted)["state"] == "cancelled"
+        for name in wanted:
+            with pytest.raises(ValueError, match="something else"):
+                names["verify"](receipt, jwks, **wanted | {name: "another"})
+        head, body, signature = receipt.split(".")
+        for forged in (
+            f"{head}.{body}.{signature[:-4]}AAAA",
+            f"{head}.{body[:-4]}AAAA.{signature}",
+        ):
+            with pytest.raises(InvalidSignature):
+                names["verify"](forged, jwks, **wanted)
+        for header in ({"alg": "none"}, {"typ": "JWT"}, {"kid": "unknown"}):
+            text = json.dumps(json.loads(unpadded(head)) | header).encode()
+            other = base64.urlsafe_b64encode(text).decode().rstrip("=")
+            with pytest.raises(ValueError, match=r"no receipt|unknown key"):
+                names["verify"](f"{other}.{body}.{signature}", jwks, **wanted)
+        now += 86_400
+        with pytest.raises(ValueError, match="too old"):
+            names["verify"](receipt, jwks, **wanted)
