@@ -86,6 +86,11 @@ class CompletionReader:
         self._model: str | None = None
         self._tokens: _Tokens | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether the model has said that it is finished: no text follows."""
+        return self.done or self._finish_reason is not None
+
     def feed(self, event: ServerSentEvent) -> str:
         """Return the text that an event adds; mostly some, often none.
 
@@ -106,7 +111,7 @@ class CompletionReader:
         return "".join(self._text(choice) for choice in chunk.choices or () if choice.index == 0)
 
     def finish(self) -> Finish:
-        """Return how the reply ended, once `done`.
+        """Return how the reply ended, once it is whole.
 
         Raises:
             ReplyWithheld: the model was kept from finishing it.

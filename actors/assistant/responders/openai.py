@@ -218,9 +218,9 @@ class _Attempt:
         try:
             await read_through(response.aiter_raw(), self._use)
         except httpx.HTTPError as error:
-            if not self._completion.done:
+            if not self._completion.is_whole:
                 raise ReplyCut("the connection broke") from error
-        if not self._completion.done:
+        if not self._completion.is_whole:
             raise ReplyCut("it ended without [DONE]")
         return self._completion.finish()
 

@@ -41,21 +41,20 @@ class EventStream:
         self._data: list[str] = []
         self._size = 0
 
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Return the events that `chunk` completes.
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
+        """Yield the events that `chunk` completes; to be iterated to the end.
 
         Raises:
-            ReplyGarbled: the stream breaks the format or its bounds.
+            ReplyGarbled: the stream breaks the format or its bounds, behind what was yielded.
         """
-        events = []
         for line in self._lines(chunk):
             if line:
                 self._take(line)
-            elif self._data:
-                events.append(ServerSentEvent(self._type or "message", "\n".join(self._data)))
-            if not line:
-                self._type, self._data, self._size = "", [], 0
-        return events
+                continue
+            kind, data = self._type or "message", self._data
+            self._type, self._data, self._size = "", [], 0
+            if data:
+                yield ServerSentEvent(kind, "\n".join(data))
 
     def _lines(self, chunk: bytes) -> Iterator[bytes]:
         if self._after_cr and chunk.startswith(b"\n"):

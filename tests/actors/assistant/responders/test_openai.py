@@ -235,7 +235,37 @@ async def test_an_error_in_the_middle_of_a_reply_ends_it_with_the_servers_words(
     assert listener.text == "Good "
 
 
+async def test_a_reply_that_the_model_has_finished_is_whole_without_done(
+    server: FakeModelServer, listen: Listen
+) -> None:
+    async def ends(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.say("Good day")
+        await exchange.event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        await exchange.cut()
+
+    server.plays(ends)
+    async with listen() as listener:
+        assert (await listener.hear()).finish_reason == "stop"
+    assert listener.text == "Good day"
+
+
 # -- garbage -----------------------------------------------------------------------------------
+
+
+async def test_what_came_before_garbage_is_kept_though_it_came_in_one_packet(
+    server: FakeModelServer, listen: Listen
+) -> None:
+    async def babble(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.send(b'data: {"choices":[{"delta":{"content":"Good "}}]}\n\n\xff\n\n')
+        await exchange.wait_gone()
+
+    server.plays(babble)
+    async with listen() as listener:
+        with pytest.raises(ReplyGarbled):
+            await listener.hear()
+    assert listener.text == "Good "
 
 
 @pytest.mark.parametrize(
