@@ -259,7 +259,7 @@ async def test_without_a_line_the_dialog_says_so_and_the_next_try_goes_through(
 async def test_the_dialog_by_keyboard_alone(tmp_path: Path) -> None:
     async with opened(tmp_path) as (tab, _):
         await tab.open("/dashboard")
-        await tab.tab_to("Create session")
+        await tab.tab_to("Create Session")
         await tab.press("Enter")
         await tab.until("() => document.activeElement.id === 'return_url'", what="the first field")
         order = [await tab.focused()]
@@ -272,7 +272,7 @@ async def test_the_dialog_by_keyboard_alone(tmp_path: Path) -> None:
             "Environment",
             "Flow",
             "Purpose",
-            "Create session",
+            "Create Session",
             "Cancel",
         ]
         inside = "() => document.querySelector('dialog').contains(document.activeElement)"
@@ -280,7 +280,7 @@ async def test_the_dialog_by_keyboard_alone(tmp_path: Path) -> None:
 
         await tab.press("Escape")
         await tab.until("() => !document.querySelector('dialog')", what="the dialog closed")
-        assert await tab.focused() == "Create session"
+        assert await tab.focused() == "Create Session"
 
         await tab.press("Enter")
         await tab.until("() => document.activeElement.id === 'return_url'")
@@ -290,7 +290,7 @@ async def test_the_dialog_by_keyboard_alone(tmp_path: Path) -> None:
         assert await tab.focused() == "Session created"
         await tab.press("Escape")
         await tab.until("() => !document.querySelector('dialog')")
-        assert await tab.focused() == "Create session"
+        assert await tab.focused() == "Create Session"
 
 
 async def test_the_first_tab_skips_to_the_content_and_the_menu_opens_by_key(
