@@ -61,6 +61,9 @@ def hosted_routes(
         routes.add_url_rule(f"{path}/{name}", name, view, methods=["POST"])
         # Whoever loads the address of a form again, or shares it, comes to the page.
         routes.add_url_rule(f"{path}/{name}", f"{name}_again", views.back, methods=["GET"])
+    routes.add_url_rule(f"{path}/", "slashed", views.back, methods=["GET"])
+    for beside in ("/s", "/s/", f"{path}/<path:more>"):
+        routes.add_url_rule(beside, "unknown", views.unknown, methods=["GET"])
     add_live_route(routes, desk, streams, views)
     return routes
 
@@ -79,6 +82,9 @@ class VisitorViews:
         if visit is None:
             return self._shown.unknown()
         return self._given(visit, self._shown.page(visit))
+
+    async def unknown(self, **_: str) -> Response:
+        return self._shown.unknown()
 
     async def back(self, token: str) -> Response:
         return _see(f"/s/{token}")
@@ -163,7 +169,8 @@ class VisitorViews:
                 answer: Mapping[str, Any] = {"choice": form.text("choice")}
                 return GiveAnswer(browser=browser, step=form.text("step"), answer=answer)
             case "extend":
-                return Extend(browser=browser, by_s=self._desk.settings.session_ttl_s)
+                by_s, until = self._desk.settings.session_ttl_s, form.text("until")
+                return Extend(browser=browser, by_s=by_s, until=until)
             case _:
                 return Cancel(by="visitor", browser=browser)
 

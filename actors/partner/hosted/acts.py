@@ -103,15 +103,15 @@ def _extend(state: Hosted, command: Extend, now: datetime) -> list[Recorded]:
     at = timestamp(now)
     acting = _acting(state, command.browser, at, "extended")
     session, visit = acting.session, acting.visit
-    if session.expires_at > timestamp(now + timedelta(seconds=command.by_s / 2)):
-        return _if_changed(state, acting)  # a double click costs one, not two
+    if session.expires_at != command.until:
+        return _if_changed(state, acting)
     if visit.extensions >= MAX_EXTENSIONS:
         raise LimitOfVisit("More time", limit=MAX_EXTENSIONS)
-    later = timestamp(now + timedelta(seconds=command.by_s))
+    end = datetime.fromisoformat(session.expires_at) + timedelta(seconds=command.by_s)
     return [
         event_of(
             Hosted(
-                session=replace(session, expires_at=later, updated_at=at),
+                session=replace(session, expires_at=timestamp(end), updated_at=at),
                 visit=replace(visit, extensions=visit.extensions + 1),
                 seq=state.seq + 1,
             )

@@ -37,10 +37,16 @@ class GiveAnswer(_Command, frozen=True, kw_only=True):
 
 
 class Extend(_Command, frozen=True, kw_only=True):
-    """Have `by_s` from now on; ignored while more than half of that is left."""
+    """Have `by_s` more.
+
+    Args:
+        until: the end that is put off; ignored when that is another one by now (a double click, a
+            page that was open beside).
+    """
 
     browser: str
     by_s: float
+    until: str
 
 
 class OfferHandOver(_Command, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -35,6 +37,10 @@ class Desk:
 
     async def visitor(self, url: str, **headers: str) -> Visitor:
         return await self._stack.enter_async_context(Visitor(self.it, url, **headers))
+
+    async def ends_at(self, session_id: str) -> datetime:
+        answer = await self.it.get(f"/sessions/{session_id}", self.who.sandbox)
+        return datetime.fromisoformat(answer.json()["expires_at"])
 
     async def state(self, session_id: str) -> str:
         answer = await self.it.get(f"/sessions/{session_id}", self.who.sandbox)
@@ -113,6 +119,23 @@ async def test_looking_changes_nothing_whoever_looks_and_however_often(tmp_path:
         await visitor.open()
         await visitor.press("begin")
         assert await it.state(session_id) == "in_progress"
+
+
+@pytest.mark.parametrize("path", ["/s", "/s/", "/s/x/y", "/s/x/live", "/s/x/begin/z"])
+async def test_a_link_with_too_much_or_too_little_is_a_page_for_people_too(
+    tmp_path: Path, path: str
+) -> None:
+    async with desk(tmp_path) as it:
+        answer = await it.it.client.get(path)
+        assert answer.status_code == 404
+        assert "This link leads nowhere" in answer.text
+
+
+async def test_a_slash_behind_a_link_leads_to_its_page(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        _, visitor = await it.session()
+        answer = await visitor.client.get(f"{visitor.path}/")
+        assert (answer.status_code, answer.headers["Location"]) == (303, visitor.path)
 
 
 async def test_the_first_act_binds_the_session_to_that_browser(tmp_path: Path) -> None:
@@ -296,19 +319,18 @@ async def test_a_phone_goes_on_by_a_link_of_its_own_that_works_once(tmp_path: Pa
 async def test_a_visitor_has_more_time_with_one_click_and_stops_with_another(
     tmp_path: Path,
 ) -> None:
-    async with desk(tmp_path, session_ttl_s=3) as it:
+    async with desk(tmp_path, session_ttl_s=60) as it:
         session_id, visitor = await it.session()
         await visitor.open()
         await visitor.press("begin")
-        first = await it.it.get(f"/sessions/{session_id}", it.who.sandbox)
-        with trio.fail_after(40):
-            while True:
-                await visitor.press("extend")
-                later = await it.it.get(f"/sessions/{session_id}", it.who.sandbox)
-                if later.json()["expires_at"] > first.json()["expires_at"]:
-                    break
-                await trio.sleep(0.1)
-        assert visitor.page.status_code == 200
+        ends = [await it.ends_at(session_id)]
+        for _ in range(2):
+            until = visitor.hidden("until")
+            await visitor.press("extend", until=until)
+            assert visitor.page.status_code == 200
+            await visitor.press("extend", until=until)  # a double click, or the way back
+            ends.append(await it.ends_at(session_id))
+        assert [later - sooner for sooner, later in pairwise(ends)] == [timedelta(seconds=60)] * 2
         answer = await visitor.press("cancel")
         assert answer.status_code == 410
         assert (visitor.title, await it.state(session_id)) == ("You stopped this", "cancelled")

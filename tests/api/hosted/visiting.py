@@ -66,6 +66,11 @@ class Visitor:
         found = _MARK.search(self.page.text)
         return found[1] if found else ""
 
+    def hidden(self, name: str) -> str:
+        """Return what a form of the page sends along under a name."""
+        found = re.search(rf'type="hidden" name="{name}" value="([^"]*)"', self.page.text)
+        return html.unescape(found[1]) if found else ""
+
     @property
     def title(self) -> str:
         found = re.search(r"<h1>(.*?)</h1>", self.page.text, re.DOTALL)

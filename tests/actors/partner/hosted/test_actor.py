@@ -107,10 +107,13 @@ async def test_an_extension_moves_the_timer_and_the_catalogues_time(
         session_id = await it.open_session()
         await it.desk.ask(session_id, Begin(browser="a"))
         await trio.sleep(40)
-        await it.desk.ask(session_id, Extend(browser="a", by_s=60))
+        until = (await it.get(session_id)).expires_at
+        await it.desk.ask(session_id, Extend(browser="a", by_s=60, until=until))
         await trio.sleep(40)
         assert (await it.get(session_id)).state is State.IN_PROGRESS
-        await trio.sleep(25)
+        await trio.sleep(39)
+        assert (await it.get(session_id)).state is State.IN_PROGRESS
+        await trio.sleep(1.1)
         assert (await it.get(session_id)).state is State.EXPIRED
 
 

@@ -41,6 +41,7 @@ from actors.partner.hosted import (
 )
 from actors.partner.hosted.decider import HostedDecider
 from actors.partner.hosted.events import state_after
+from engine.clock import timestamp
 from tests.actors.partner.hosted.sessions import NOW, new_session
 
 AGREE = {"choice": "agree"}
@@ -77,6 +78,10 @@ class Life:
     def state(self) -> State:
         return self.it.session.state
 
+    def more_time(self, browser: str = "a") -> Extend:
+        """Return what the button of a page that shows the session as it is asks for."""
+        return Extend(browser=browser, by_s=60, until=self.it.session.expires_at)
+
     def answer(self, choice: str = "agree", browser: str = "a") -> list[Recorded]:
         return self.do(GiveAnswer(browser=browser, step="consent", answer={"choice": choice}))
 
@@ -89,7 +94,7 @@ def test_the_first_act_binds_the_session_to_its_browser() -> None:
     for act in (
         Begin(browser="b"),
         GiveAnswer(browser="b", step="consent", answer=AGREE),
-        Extend(browser="b", by_s=60),
+        life.more_time("b"),
         OfferHandOver(browser="b", digest="d", life_s=60),
         TakeOver(browser="b", digest="d"),
         Cancel(by="visitor", browser="b"),
@@ -135,7 +140,12 @@ def test_an_answer_that_is_none_or_comes_twice_changes_nothing() -> None:
 
 
 def test_whoever_comes_to_a_session_whose_time_is_up_finds_it_expired() -> None:
-    for act in (Begin(browser="a"), Cancel(by="partner"), Expire(), Extend(browser="a", by_s=60)):
+    for act in (
+        Begin(browser="a"),
+        Cancel(by="partner"),
+        Expire(),
+        Extend(browser="a", by_s=60, until=""),
+    ):
         life = Life(ttl_s=60)
         life.now += timedelta(seconds=60)
         assert life.do(act)[0].type == "session.expired"
@@ -157,16 +167,19 @@ def test_cancelling_twice_is_fine_and_cancelling_another_end_is_not() -> None:
 def test_time_is_extended_by_a_click_at_least_ten_times_and_not_for_ever() -> None:
     life = Life(ttl_s=60)
     life.do(Begin(browser="a"))
-    assert life.do(Extend(browser="a", by_s=60)) == []  # most of it is left
-    for _ in range(MAX_EXTENSIONS):
-        life.now += timedelta(seconds=40)
-        assert len(life.do(Extend(browser="a", by_s=60))) == 1
-        assert life.do(Extend(browser="a", by_s=60)) == []
+    ends = life.it.session.expires_at
+    for number in range(MAX_EXTENSIONS):
+        life.now += timedelta(seconds=59 if number else 0)
+        click = life.more_time()
+        assert len(life.do(click)) == 1
+        assert life.do(click) == []  # a double click costs one, not two
+        later = datetime.fromisoformat(ends) + timedelta(seconds=60)
+        assert life.it.session.expires_at == timestamp(later)
+        ends = timestamp(later)
     assert MAX_EXTENSIONS >= 10
-    life.now += timedelta(seconds=40)
     with pytest.raises(LimitOfVisit):
-        life.do(Extend(browser="a", by_s=60))
-    life.now += timedelta(seconds=20)
+        life.do(life.more_time())
+    life.now = datetime.fromisoformat(ends)
     life.do(Expire())
     assert life.state is State.EXPIRED
 
@@ -242,7 +255,7 @@ class LifeMachine(RuleBasedStateMachine):
 
     @rule(browser=_BROWSER)
     def extend(self, browser: str) -> None:
-        self.do(Extend(browser=browser, by_s=60))
+        self.do(self.life.more_time(browser))
 
     @rule(browser=_BROWSER)
     def offer(self, browser: str) -> None:
