@@ -15,7 +15,7 @@ BENCHMARKS: Final = {
     "engine": "tells, asks, spawns and bytes of an actor, beside a bare channel and Pykka",
     "browser": "reusing and creating a session beside a bare script, and memory",
     "streams": "deliveries to many subscribers, lateness, memory, beside broadcasts without a log",
-    "partner": "creates of hosted sessions beside a bare route, and a page of a long list",
+    "partner": "creates of hosted sessions beside a bare route, lists, first paint, a login flood",
     "sleeper": "a thousand subscribers of which one reads nothing for 45 s",
     "store": "the durable log beside one commit per event, idle and busy",
     "restoring": "ten browser sessions back after kill -9, beside logging in again",

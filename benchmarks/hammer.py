@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -23,7 +24,12 @@ class Hammered(msgspec.Struct, frozen=True, kw_only=True):
     latencies_s: tuple[float, ...]
 
     def percentile_ms(self, share: float) -> float:
-        return self.latencies_s[int(share * (len(self.latencies_s) - 1))] * 1000
+        return percentile_ms(self.latencies_s, share)
+
+
+def percentile_ms(sorted_s: Sequence[float], share: float) -> float:
+    """Return the time that a share of all stays below."""
+    return sorted_s[int(share * (len(sorted_s) - 1))] * 1000
 
 
 def post(host: str, path: str, body: bytes, **headers: str) -> bytes:
@@ -57,7 +63,7 @@ async def _hammer(
             for _ in range(requests // connections):
                 began = time.perf_counter()
                 await stream.send_all(request)
-                answer = await _answer(stream)
+                answer = await read_answer(stream)
                 latencies.append(time.perf_counter() - began)
                 if not answer.startswith(expected):
                     raise RuntimeError(answer[:300])
@@ -70,7 +76,8 @@ async def _hammer(
     return Hammered(per_s=len(latencies) / seconds, latencies_s=tuple(sorted(latencies)))
 
 
-async def _answer(stream: trio.SocketStream) -> bytes:
+async def read_answer(stream: trio.SocketStream) -> bytes:
+    """Return an answer, head and body; raises when the server goes away before its end."""
     data = b""
     while True:
         data += bytes(await stream.receive_some(65_536))

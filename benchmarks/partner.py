@@ -1,11 +1,12 @@
-"""Hosted sessions: creates beside a bare route, a page of a long list, and the dashboard's paint.
+"""Hosted sessions: creates beside a bare route, a page of a long list, first paint, a login flood.
 
 Creates: `POST /api/v1/sessions/create` with an API key, limits raised, durable when it is answered,
 beside a bare Quart-Trio route that decodes the same body and answers the same JSON. Rounds are
 interleaved, each of the same number of requests, and medians are given.
 
 Lists: a page of 50 of 100,000 sessions, over one connection, the time that the server itself takes
-being less than what is shown. `python -m benchmarks partner`.
+being less than what is shown. `GET /health` while passwords are guessed: see `login_flood`.
+`python -m benchmarks partner`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from api.keyfile import master_keys
 from api.storage import DATABASE
 from benchmarks.first_paint import FirstPaints, measure_first_paint
 from benchmarks.hammer import Hammered, get, hammer, post
+from benchmarks.login_flood import GUESSES_PER_S, Flood, measure_flood
 from benchmarks.report import Table
 from benchmarks.served import Served, served
 from engine.clock import SystemClock
@@ -48,6 +50,7 @@ _PAGES: Final = 300
 _AT_ONCE: Final = 2_000
 _PAGE_MS: Final = 15.0
 _PAINT_MS: Final = 300.0
+_HEALTH_MS: Final = 50.0
 _RAISED: Final = {
     "mooring_partner__max_active": "1000000",
     "mooring_partner__rate_limit_per_minute": "10000000",
@@ -227,10 +230,16 @@ def measure_paints() -> dict[str, dict[str, float]]:
     }
 
 
+def measure_guesses() -> Flood:
+    with served(demo=False, environment=_RAISED) as server:
+        return measure_flood(server.url.partition("//")[2])
+
+
 def measure() -> list[Table]:
     creates = measure_creates()
     lists = measure_lists()
     paints = measure_paints()
+    flood = measure_guesses()
     return [
         Table(
             title="POST /api/v1/sessions/create, durable",
@@ -253,5 +262,15 @@ def measure() -> list[Table]:
             title="first paint of /dashboard in Chromium that",
             unit="ms",
             rows=paints,
+        ),
+        Table(
+            title="login flood: GET /health",
+            unit="ms",
+            rows=flood.rows(_HEALTH_MS),
+        ),
+        Table(
+            title=f"how {GUESSES_PER_S} wrong logins a second were answered",
+            unit="in all",
+            rows={str(status): {"answers": count} for status, count in flood.statuses.items()},
         ),
     ]

@@ -79,6 +79,8 @@ async def opened(
 
 async def create_in_dialog(tab: Browsing, **fields: str) -> str:
     """Create a session on the page in hand, and leave the dialog open; return its id."""
+    # Before its script has run a click follows the link, which is a page with the same form.
+    await tab.until("() => document.querySelector('modal-link:defined')", what="the script")
     await tab.click("modal-link a")
     await tab.until("() => document.querySelector('dialog #return_url')", what="the form")
     for name, text in ({"return_url": RETURN_URL} | fields).items():
