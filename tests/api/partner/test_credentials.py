@@ -18,7 +18,7 @@ from joserfc.jwk import OKPKey
 from actors.partner.tenants.access_token import ALGORITHM, AUDIENCE, ISSUER, LIFE_S, PURPOSE, TYPE
 from actors.partner.tenants.api_key import _base62
 from engine.clock import SystemClock
-from tests.api.partner.partnering import MASTER, Counter, Person, bearer, partnering
+from tests.api.partner.partnering import MASTER, PASSWORD, Counter, Person, bearer, partnering
 
 BY_JWT = [
     ("POST", "/api-keys/generate"),
@@ -49,6 +49,8 @@ async def test_a_route_for_people_refuses_a_key_and_everything_else(
             answer = await it.client.request(method, f"/api/v1{path}", headers=headers, json={})
             assert answer.status_code == 401, headers
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+            needs = "An access token is needed here, not an API key"
+            assert (answer.json()["detail"] == needs) == (headers == bearer(key))
         good = await it.client.request(method, f"/api/v1{path}", headers=who.bearer, json={})
         assert good.status_code != 401
 
@@ -124,6 +126,7 @@ FORGERIES: dict[str, Forge] = {
     "x5u": lambda h, b, s: signed(h | {"x5u": "https://evil.example/cert"}, b, own_key()),
     "crit": lambda h, b, s: signed(h | {"crit": ["exp"]}, b, own_key()),
     "unknown kid": lambda h, b, s: signed(h | {"kid": "../../dev/null"}, b, b""),
+    "unknown kid, good signature": lambda h, b, s: signed(h | {"kid": "x"}, b, own_key()),
     "no kid": lambda h, b, s: signed({"alg": ALGORITHM, "typ": TYPE}, b, own_key()),
     "typ JWT": lambda h, b, s: signed(h | {"typ": "JWT"}, b, own_key()),
     "typ of a receipt": lambda h, b, s: signed(h | {"typ": "receipt+jwt"}, b, own_key()),
@@ -135,11 +138,13 @@ FORGERIES: dict[str, Forge] = {
     "no exp": lambda h, b, s: signed(h, {k: v for k, v in b.items() if k != "exp"}, own_key()),
     "exp is text": lambda h, b, s: signed(h, b | {"exp": "never"}, own_key()),
     "issued in an hour": lambda h, b, s: signed(h, b | {"iat": _NOW + 3600}, own_key()),
+    "another user": lambda h, b, s: signed(h, b | {"sub": "x"}, own_key()),
     "another login": lambda h, b, s: signed(h, b | {"sid": "x"}, own_key()),
     "another tenant": lambda h, b, s: signed(h, b | {"tenant": "../x"}, own_key()),
     "claims are a list": lambda h, b, s: signed(h, [], own_key()),  # type: ignore[arg-type]
     "five parts": lambda h, b, s: f"{part(h)}.{part(b)}.{s}.x.y",
     "nothing but dots": lambda h, b, s: "..",
+    "good, and very long": lambda h, b, s: signed(h, b | {"more": "A" * 2_000}, own_key()),
     "very long": lambda h, b, s: f"{part(h)}.{'A' * 10_000}.{s}",
 }
 
@@ -174,6 +179,17 @@ async def test_a_token_of_one_tenant_opens_nothing_of_another(tmp_path: Path) ->
         header, body, _ = parts(ada.access_token)
         mixed = signed(header, body | {"tenant": bob.user["tenant_id"]}, own_key())
         assert (await it.get("/profile", bearer(mixed))).status_code == 401
+
+
+async def test_a_token_for_the_login_of_a_cookie_is_none(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        who = await it.sign_up()
+        email = who.user["email"]
+        visit = await it.partner.accounts.log_in(email, PASSWORD, client="x", kind="web")
+        header, body, _ = parts(who.access_token)
+        for login_id, status in ((body["sid"], 200), (visit.login_id, 401)):
+            token = signed(header, body | {"sid": login_id}, own_key())
+            assert (await it.get("/profile", bearer(token))).status_code == status
 
 
 # -- keys ----------------------------------------------------------------------------------------

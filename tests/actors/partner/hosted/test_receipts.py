@@ -18,7 +18,15 @@ from actors.partner.hosted import Cancel, SigningKeys
 from engine.clock import SeededClock
 from engine.seal import KeyUnknown, MasterKey, Sealer
 from engine.store import MemoryDisk, open_memory
-from tests.actors.partner.hosted.sessions import PUBLIC, SANDBOX, USER, World, sealer, world
+from tests.actors.partner.hosted.sessions import (
+    PRODUCTION,
+    PUBLIC,
+    SANDBOX,
+    USER,
+    World,
+    sealer,
+    world,
+)
 
 DOC = Path(__file__).parents[4] / "docs" / "hosted.md"
 
@@ -90,9 +98,12 @@ async def test_each_environment_signs_with_a_key_of_its_own(
         assert [key["kid"].partition("-")[0] for key in keys] == ["sandbox", "production"]
         assert len({key["x"] for key in keys}) == 2
         assert set(keys[0]) == {"kty", "crv", "x", "kid", "use", "alg"}
-        only_production = [dict(keys[1], kid=keys[0]["kid"])]
-        with pytest.raises(InvalidSignature):
-            verified(sandbox, only_production)
+        # A receipt of the sandbox passes for none of production, nor the other way round.
+        _, production = await ended(it, principal=PRODUCTION)
+        for receipt, own, other in ((sandbox, keys[0], keys[1]), (production, keys[1], keys[0])):
+            assert verified(receipt, [own])["env"] == own["kid"].partition("-")[0]
+            with pytest.raises(InvalidSignature):
+                verified(receipt, [dict(other, kid=own["kid"])])
 
 
 async def test_a_rotated_key_stays_public_for_as_long_as_its_receipts_live(

@@ -61,6 +61,11 @@ BAD = (
     "https://yourapp.com\\@evil.example/",
     "https:\\\\evil.example",
     "https://yourapp.com\\.evil.example/",
+    "https://yourapp.com/\\evil.example",
+    "https://yourapp.com/cb?next=\\evil.example",
+    "https://yourapp.com/<script>",
+    'https://yourapp.com/"onclick="x',
+    "https://yourapp.com/`{x}|^",
     "https://yourapp.com//evil.example",
     "https://yourapp.com/a//b",
     "https://yourapp.com:0/",
@@ -71,6 +76,7 @@ BAD = (
     "https://yourapp..com/",
     "https://.yourapp.com/",
     "https://-yourapp.com/",
+    f"https://{'a.' * 126}com/",
     "https://your_app.com/",
     "https://yourapp.com%2eevil.example/",
     "https://%79ourapp.com/",
@@ -86,6 +92,7 @@ BAD = (
     "https://xn--a/",
     "https://xn--yourapp-.com/",
     "https://xn--99999999999.com/",
+    "https://xn---u1d.com/",  # the same name as xn--u1d, spelt in another way
     # Addresses in clothes.
     "https://2130706433/",
     "https://0x7f000001/",
@@ -94,6 +101,7 @@ BAD = (
     "https://127.0.0.1.5/",
     "https://256.0.0.1/",
     "https://[::ffff:127.0.0.1]/",
+    "https://[::ffff:7f00:1]/",
     "https://[::1%25eth0]/",
     "https://[yourapp.com]/",
     "https://[::1/",
@@ -102,6 +110,7 @@ BAD = (
     "https://yourapp.com/cb?state=completed",
     "https://yourapp.com/cb?a=1&receipt=x",
     "https://yourapp.com/cb?session%5Fid=x",
+    "https://yourapp.com/cb?a=1;state=completed",
     "https://yourapp.com/" + "a" * 2048,
 )
 
@@ -143,6 +152,30 @@ def test_what_could_lead_elsewhere_is_refused_and_named(url: str, environment: E
     with pytest.raises(FieldInvalid) as refused:
         check_return_url(url, environment)
     assert refused.value.field == "return_url"
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("", "must not be empty"),
+        ("javascript:alert(1)", "must begin with https://"),
+        ("javascript://yourapp.com/", "must begin with https://"),
+        ("http://yourapp.com/", "http is for localhost only"),
+        ("https://user@yourapp.com/", "must not hold a user name"),
+        ("https://yourapp.com//x", "must not have // in its path"),
+        ("https://yourapp.com\\@evil.example/", "must not hold backslashes"),
+        ("https://yourapp.com/ü", "must be visible ASCII"),
+        ("https://127.1/", "must name a host"),
+        ("https://xn--yourapp-.com/", "must name a host"),
+        ("https://yourapp.com:0/", "must have a port"),
+        ("https://yourapp.com/?receipt=x", "must not have a receipt in its query"),
+        ("https://yourapp.com/" + "a" * 2_048, "must not be longer than 2048 characters"),
+    ],
+)
+def test_a_refusal_says_which_rule_is_broken(url: str, rule: str) -> None:
+    with pytest.raises(FieldInvalid) as refused:
+        check_return_url(url, "sandbox")
+    assert rule in refused.value.problem
 
 
 @pytest.mark.parametrize(
