@@ -204,9 +204,9 @@ class Talk {
       this.rows.delete(key);
     }
     if (key !== undefined && key in this.outbox) this.forget(key);
-    const row = this.row(message.messageId);
-    if (message.updatedSeq < row.updated) return;
+    if (message.updatedSeq < (this.rows.get(message.messageId)?.updated ?? 0)) return;
     this.following(() => {
+      const row = this.row(message.messageId);
       row.updated = message.updatedSeq;
       row.item.className = `${message.role} ${message.status}`;
       row.item.setAttribute("aria-busy", String(message.status === "streaming"));
@@ -216,8 +216,8 @@ class Talk {
         row.seq = message.seq;
         this.place(row);
       }
+      this.settle();
     });
-    this.settle();
   }
 
   showPending(key, content) {
@@ -226,18 +226,21 @@ class Talk {
       row.item.className = "user pending";
       row.text.textContent = content;
       row.note.textContent = "Sending";
+      this.settle();
     }, true);
-    this.settle();
   }
 
   grow(delta) {
-    const row = this.row(delta.messageId);
-    if (this.seq <= row.updated) return;
-    row.updated = this.seq;
-    this.following(() => row.text.append(delta.text));
+    if (this.seq <= (this.rows.get(delta.messageId)?.updated ?? 0)) return;
+    this.following(() => {
+      const row = this.row(delta.messageId);
+      row.updated = this.seq;
+      row.text.append(delta.text);
+    });
   }
 
-  // Keep the end in view, unless somebody has scrolled away from it to read.
+  // Keep the end in view, unless somebody has scrolled away from it to read. All that makes the log
+  // longer or its place smaller (a new row, the stop button) belongs into `change`.
   following(change, always = false) {
     const log = $("log");
     const atEnd = always || log.scrollHeight - log.scrollTop - log.clientHeight < 48;
@@ -377,8 +380,10 @@ $("compose").addEventListener("submit", (event) => {
 });
 
 function grow() {
-  $("content").style.height = "";
-  $("content").style.height = `${$("content").scrollHeight + 2}px`;
+  talk.following(() => {
+    $("content").style.height = "";
+    $("content").style.height = `${$("content").scrollHeight + 2}px`;
+  });
 }
 
 $("content").addEventListener("input", grow);

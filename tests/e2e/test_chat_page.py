@@ -134,6 +134,34 @@ async def test_talking_stopping_and_reloading_in_the_middle(tmp_path: Path) -> N
                 await chat.picture(name)
 
 
+async def test_the_end_stays_in_view_unless_somebody_has_scrolled_away(tmp_path: Path) -> None:
+    at_end = "log => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
+    env = {"MOORING_ASSISTANT__ECHO_PAUSE_S": "0.02"}
+    async with server(tmp_path, env=env) as running:
+        await running.wait_ready()
+        async with chatting(running.urls[0]) as chat:
+            await chat.look_like(320, 568, dark=False)
+            await chat.open()
+            await chat.start()
+            said: list[str] = []
+            for number in range(5):
+                said += [f"message {number} " + "word " * 20] * 2
+                await chat.say(said[-1])
+                await chat.until_texts(*said)
+            assert await chat.page.evaluate(f"() => ({at_end})(document.getElementById('log'))")
+            # Somebody reads further up while an answer comes, to another window's message.
+            top = "document.getElementById('log').scrollTop"
+            await chat.page.evaluate(f"() => {{ {top} = 40; }}")
+            await chat.page.evaluate(
+                "async () => { const id = (await (await fetch('/api/sessions/business/B0100001/user"
+                "/user_123/active')).json()).sessionId;"
+                "await fetch('/api/sessions/' + id + '/messages', { method: 'POST', headers:"
+                "{ 'Content-Type': 'application/json' }, body: '{\"content\": \"aside\"}' }); }"
+            )
+            await chat.until_texts(*said, "aside", "aside")
+            assert await chat.page.evaluate(f"() => {top}") == 40
+
+
 async def test_a_server_that_is_killed_and_comes_back_loses_nothing_said(tmp_path: Path) -> None:
     port = free_port()
     env = {"MOORING_BIND": f"127.0.0.1:{port}", "MOORING_ASSISTANT__ECHO_PAUSE_S": "0.05"}
