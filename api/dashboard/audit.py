@@ -12,6 +12,7 @@ from actors.partner import FieldInvalid
 from actors.partner.tenants import OPERATOR
 from actors.partner.tenants.audit import AuditEntry, read_audit
 from api.dashboard.frame import Frame, lead_to
+from api.pages.bidi import balanced
 from api.partner.requests import audit_cursor
 from engine.store import Store
 
@@ -96,4 +97,4 @@ def line_of(entry: AuditEntry, names: Mapping[str, str]) -> Line:
 
 def _words(details: Mapping[str, Any]) -> list[str]:
     shown = [details[name] for name in _SHOWN if details.get(name)]
-    return [_KINDS.get(str(word), str(word)) for word in shown]
+    return [balanced(_KINDS.get(str(word), str(word))) for word in shown]

@@ -17,6 +17,7 @@ from quart import Blueprint, Response
 from quart_trio.wrappers import TrioResponse
 
 from api.pages.assets import Assets
+from api.pages.bidi import balanced
 from api.pages.headers import page_headers
 from engine.clock import timestamp
 
@@ -97,7 +98,7 @@ def isolated(value: object, longest: int | None = None) -> Markup:
     """
     whole = str(value)
     shown = whole if longest is None or len(whole) <= longest else f"{whole[:longest]}…"
-    return Markup("<bdi>{}</bdi>").format(shown)
+    return Markup("<bdi>{}</bdi>").format(balanced(shown))
 
 
 def moment(value: datetime | str | None, absent: str = "never") -> Markup:

@@ -286,3 +286,32 @@ async def test_pages_for_whoever_comes_too_late_or_wrongly_are_fine_as_well(
         await tab.see("You declined")
         await tab.click("[data-stay]")
         await check(tab, "declined")
+
+
+# Where each letter behind the partner's name stands, from left to right.
+LETTERS_BEHIND = """() => {
+  const behind = [...document.querySelector("h1").childNodes].at(-1);
+  const range = document.createRange();
+  return [...behind.data.trimEnd()].map((_, at) => {
+    range.setStart(behind, at);
+    range.setEnd(behind, at + 1);
+    return range.getBoundingClientRect().left;
+  });
+}"""
+
+
+async def test_marks_that_turn_a_name_around_turn_nothing_of_ours(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (partner, tab):
+        await tab.look_like(1024, 780)
+        for name in (
+            "\u202eknab",
+            "\u202e\u2066knab",
+            "\u2069\u202eknab",
+            "\u202c\u2067\u202bknab",
+        ):
+            await partner.http.put("/api/v1/profile", json={"name": name}, headers=partner.user)
+            made = await partner.create(purpose="\u202e" * 120 + "\u2069long " * 30)
+            await tab.open(made["session_url"])
+            places = await tab.page.evaluate(LETTERS_BEHIND)
+            assert places == sorted(places), repr(name)
+        await check(tab, "turned around")
