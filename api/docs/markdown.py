@@ -16,8 +16,8 @@ _HEAD = """\
 Made by `python -m api.docs > docs/api.md` from the documents that a server gives: `/openapi.json`
 (OpenAPI 3.1), `/asyncapi.json` (AsyncAPI 3.0), and `/docs` for reading, with every field and
 example. What is guaranteed about streams is in [streams.md](streams.md), about webhooks in
-[webhooks.md](webhooks.md); which credential is whose, in the [settings](settings.md) and the
-partner's own pages.
+[webhooks.md](webhooks.md); which credential is whose, in the [settings](settings.md) and in
+[partners.md](partners.md); how a hosted session goes, in [hosted.md](hosted.md).
 """
 
 
