@@ -14,11 +14,12 @@ from typing import Final
 import msgspec
 from quart import Response
 
-from actors.partner.hosted import digest_of, is_token, new_token
+from actors.partner.hosted import MAX_EXTENSIONS, digest_of, is_token, new_token
 from api.guard import Facts
 from engine.clock import Clock
 
-LIFE_S: Final = 24 * 3600
+# How long a visitor may still come back to what has ended.
+_AFTERWARDS_S: Final = 24 * 3600
 _PURPOSE: Final = b"mooring visitor form, version 1"
 
 
@@ -65,13 +66,23 @@ def browser_of(facts: Facts, session_id: str, clock: Clock, *, is_https: bool) -
     return Browser(secret=new_token(clock), is_new=True)
 
 
-def give_cookie(response: Response, browser: Browser, session_id: str, *, is_https: bool) -> None:
+def life_of_cookie(ttl_s: float) -> int:
+    """Return how long a cookie is kept: longer than its session can be put off, and a day more.
+
+    A browser that loses it in between is a stranger's.
+    """
+    return int(ttl_s * (1 + MAX_EXTENSIONS)) + _AFTERWARDS_S
+
+
+def give_cookie(
+    response: Response, browser: Browser, session_id: str, *, life_s: int, is_https: bool
+) -> None:
     """Let a new browser keep its cookie."""
     if browser.is_new:
         response.set_cookie(
             _name(session_id, is_https=is_https),
             browser.secret,
-            max_age=LIFE_S,
+            max_age=life_s,
             # Lax: a visitor who comes back by the partner's link is still the same one.
             path="/",
             secure=is_https,

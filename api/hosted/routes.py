@@ -33,7 +33,7 @@ from actors.partner.hosted import (
 from actors.partner.hosted.errors import AnswerInvalid, LimitOfVisit
 from actors.partner.tenants.admission import ReadProfile
 from api.app import facts_of
-from api.hosted.browser_cookie import Browser, browser_of, give_cookie
+from api.hosted.browser_cookie import Browser, browser_of, give_cookie, life_of_cookie
 from api.hosted.forms import Form, read_form
 from api.hosted.live import add_live_route
 from api.hosted.show import Shown
@@ -131,7 +131,13 @@ class VisitorViews:
 
     def _given(self, visit: Visit, response: Response) -> Response:
         session_id = visit.state.session.session_id
-        give_cookie(response, visit.browser, session_id, is_https=self._reach.is_https)
+        give_cookie(
+            response,
+            visit.browser,
+            session_id,
+            life_s=life_of_cookie(self._desk.settings.session_ttl_s),
+            is_https=self._reach.is_https,
+        )
         return response
 
     async def _obey(self, visit: Visit, command: Command) -> Response:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import trio
 
-from actors.partner.hosted import MAX_HANDOVERS
+from actors.partner.hosted import MAX_EXTENSIONS, MAX_HANDOVERS
 from tests.actors.partner.hosted.test_receipts import verified
 from tests.api.hosted.visiting import Visitor
 from tests.api.partner.partnering import Counter, partnering
@@ -239,6 +239,16 @@ async def test_the_cookie_is_for_this_host_over_https_and_for_no_script(tmp_path
         marks = {part.strip() for part in cookie.split(";")[1:]}
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= marks
         assert not any(mark.startswith("Domain") for mark in marks)
+
+
+async def test_the_cookie_outlives_its_session_however_often_it_is_put_off(tmp_path: Path) -> None:
+    week = 7 * 86_400
+    async with desk(tmp_path, session_ttl_s=week) as it:
+        _, visitor = await it.session()
+        [cookie] = (await visitor.open()).headers.get_list("Set-Cookie")
+        life = re.search(r"Max-Age=(\d+)", cookie)
+        assert life is not None
+        assert int(life[1]) > (1 + MAX_EXTENSIONS) * week
 
 
 async def test_every_page_has_a_strict_policy_and_leaks_no_link(tmp_path: Path) -> None:
