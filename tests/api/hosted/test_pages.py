@@ -189,6 +189,7 @@ async def test_expired_cancelled_and_unknown_pages_say_what_happened_and_where_t
         nobody = await it.visitor("/s/" + "A" * 32)
         assert (await nobody.open()).status_code == 404
         assert nobody.title == "This link leads nowhere"
+        assert nobody.page.headers["Referrer-Policy"] == "no-referrer"
 
 
 async def test_a_form_is_taken_only_from_our_page_in_that_browser(tmp_path: Path) -> None:

@@ -91,6 +91,13 @@ def test_no_template_has_anything_that_the_policy_would_block(template: Path) ->
     assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", text), "no other host"
 
 
+def test_a_link_that_leads_away_says_nothing_of_whence() -> None:
+    texts = [template.read_text() for template in TEMPLATES]
+    links = re.findall(r'<a [^>]*href="{{ [^}]*(?:way_back|_url) }}"[^>]*>', "".join(texts))
+    assert len(links) == 3
+    assert all("noreferrer" in link for link in links)
+
+
 def test_every_template_that_is_a_page_extends_the_base() -> None:
     for template in TEMPLATES:
         if "<html" in template.read_text():

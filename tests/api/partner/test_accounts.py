@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import argon2
 import pytest
 import trio
 
@@ -81,6 +82,24 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(
         unknown = await it.log_in("nobody@example.com")
         assert wrong.status_code == unknown.status_code == 401
         assert wrong.json() == unknown.json()
+
+
+async def test_an_unknown_address_costs_the_time_of_a_wrong_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+    genuine = argon2.PasswordHasher.verify
+
+    def verify(self: Any, hashed: str, password: str) -> bool:
+        verified.append(password)
+        return genuine(self, hashed, password)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", verify)
+    async with partnering(tmp_path) as it:
+        await it.sign_up()
+        assert (await it.log_in(password="wrong guess 1")).status_code == 401
+        assert (await it.log_in("nobody@example.com", "wrong guess 2")).status_code == 401
+    assert verified == ["wrong guess 1", "wrong guess 2"]
 
 
 async def test_a_refresh_token_is_exchanged_once_and_its_reuse_ends_the_login(

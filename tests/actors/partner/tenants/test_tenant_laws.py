@@ -258,6 +258,32 @@ def test_of_too_many_logins_the_oldest_one_ends() -> None:
     assert set(state.logins) == {f"l{number}" for number in range(1, MAX_LOGINS + 1)}
 
 
+def test_a_login_ends_by_time_whatever_it_was_used_for_meanwhile() -> None:
+    state = state_of(LogIn(login=login_of(1, "u1", NOW), password="hash"))
+    over = NOW + timedelta(hours=1)
+    last = over - timedelta(milliseconds=1)
+    refresh = Refresh(locator="locator1", secret="secret1.0", new_secret="secret1.1")
+    fresh = reduce(evolve, decide(state, refresh, last), state)
+    for of_state in (state, fresh):
+        assert live_login(of_state, "l1", timestamp(last))
+        assert find_login(of_state, "locator1", timestamp(last))
+        assert live_login(of_state, "l1", timestamp(over)) is None
+        assert find_login(of_state, "locator1", timestamp(over)) is None
+    with pytest.raises(CredentialsRefused):
+        decide(state, refresh, over)
+
+
+def test_a_password_that_is_reset_ends_that_persons_logins_and_nobody_elses() -> None:
+    state = state_of(
+        AddUser(user=user("u2"), by="u1"),
+        LogIn(login=login_of(1, "u1", NOW), password="hash"),
+        LogIn(login=login_of(2, "u1", NOW, "web"), password="hash"),
+        LogIn(login=login_of(3, "u2", NOW), password="hash"),
+        ResetPassword(user_id="u1", password="new hash", by="operator"),
+    )
+    assert set(state.logins) == {"l3"}
+
+
 def test_a_password_that_is_reset_while_it_is_checked_logs_nobody_in() -> None:
     state = state_of(ResetPassword(user_id="u1", password="new hash", by="operator"))
     with pytest.raises(CredentialsRefused):
