@@ -56,17 +56,22 @@ async def open_retention(days: int | None, *, log: Log, clock: Clock) -> AsyncIt
 
 async def erase_user(store: Store, clock: Clock, text: str) -> dict[str, int]:
     """Erase what there is of a user, `BUSINESS/USER` or in any business and as a portal's user
-    name, and return how many sessions of each kind that was."""
-    business_id, slash, user_id = text.partition("/")
+    name, and return how many sessions of each kind that was. An id's own slash is `%2F` there."""
+    first, slash, second = text.partition("/")
     if slash:
+        business_id, user_id = _with_slashes(first), _with_slashes(second)
         return await _erase(store, clock, conversations_of(store, user_id, business_id), "user")
-    return await _erase(store, clock, _all_of_user(store, text), "user")
+    return await _erase(store, clock, _all_of_user(store, _with_slashes(first)), "user")
 
 
 async def erase_tenant(store: Store, clock: Clock, tenant_id: str) -> dict[str, int]:
     """Erase a tenant and everything that is its own, and return how much of each kind that was."""
     found = owned_by(store, tenant_id, kinds=TENANTS_KINDS)
     return await _erase(store, clock, found, "tenant")
+
+
+def _with_slashes(text: str) -> str:
+    return text.replace("%2F", "/").replace("%2f", "/").replace("%25", "%")
 
 
 async def _all_of_user(store: Store, user_id: str) -> AsyncGenerator[str, None]:

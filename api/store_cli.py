@@ -125,8 +125,9 @@ def copy(*, source: str, target: str) -> None:
 def erase(*, file: Path | None, user: str | None, tenant: str | None) -> None:
     """Erase a user's or a tenant's sessions, with their logs, for good.
 
-    USER alone also finds browser sessions that were opened under that name. What was erased, and
-    how much, is noted in the audit log, without a name. Exports and backups are left as they are.
+    USER alone also finds browser sessions that were opened under that name. An id's own slash is
+    written %2F, and its %2F %252F. What was erased, and how much, is noted in the audit log,
+    without a name. Exports and backups are left as they are.
     """
     if (user is None) == (tenant is None):
         raise click.UsageError("name either --user or --tenant")

@@ -138,6 +138,20 @@ async def test_a_user_is_erased_in_one_business_or_in_all_with_its_browser_sessi
             assert "ann" not in str(frames)
 
 
+async def test_a_user_whose_id_holds_a_slash_is_erased_and_nobody_else() -> None:
+    clock = SystemClock()
+    async with open_memory() as store:
+        pairs = (("B/1", "a/b"), ("B", "a/b"), ("a", "b"), ("a", "%2F"), ("a", "/"))
+        for number, (business, user) in enumerate(pairs):
+            await put(store, f"conversation/{number}", owner=owner_of(business, user))
+        assert await erase_user(store, clock, "B%2F1/a%2fb") == {"conversation": 1}
+        assert await erase_user(store, clock, "a/%252F") == {"conversation": 1}
+        assert await erase_user(store, clock, "a%2Fb") == {"conversation": 1}
+        assert await kinds(store) == {"audit": 3, "conversation": 2}
+        assert await erase_user(store, clock, "a/b") == {"conversation": 1}
+        assert await erase_user(store, clock, "a/%2F") == {"conversation": 1}
+
+
 async def test_a_tenant_is_erased_with_everything_that_is_its_own() -> None:
     async with open_memory() as store:
         for stream, owner in (
