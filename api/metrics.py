@@ -128,7 +128,8 @@ def _of_admission(found: AdmissionStatistics | None) -> Iterator[Metric]:
     )
     yield _counter(
         "mooring_sessions_ended",
-        "Sessions that have ended, by reason: evicted, idle_timeout, closed, crashed, login_lost.",
+        "Sessions that have ended, by reason: evicted, idle_timeout, closed, crashed, login_lost; "
+        "moved: its lease was lost.",
         ("kind", "reason"),
         [((_BROWSER, why), count) for each in own for why, count in each.ended.items()],
     )

@@ -79,6 +79,12 @@ class NotWritten(BrowserSessionError):
     error = "The store is not available"
 
 
+class NotKnown(BrowserSessionError):
+    """Nobody can say now whether another server has the session."""
+
+    error = "The store is not available"
+
+
 class CloseFailed(BrowserSessionError):
     """The session cannot be ended: its Chromium does not even go when it is killed."""
 

@@ -175,6 +175,7 @@ async def open_browser_sessions(
             vault=vault,
             journal=journal,
             keeper=_keeper(settings, journal, log, vault),
+            shared=log is not None and log.ownership is not None and not log.store.exclusive,
         )
         async with open_supervisor(
             "browser sessions",
@@ -208,12 +209,14 @@ def run_id_of(data_dir: Path) -> str:
 def _spawn_journal(
     supervisor: Supervisor, log: Log, settings: BrowserSettings, vault: Vault
 ) -> ActorRef:
+    registry: list[ActorRef] = []
     return supervisor.spawn(
         lambda: BrowserJournal(
             log,
             supervisor.clock,
             vault=vault if settings.persist else None,
             forget=settings.restore == "off",
+            registry=registry,
         ),
         "journal/browser",
         policy=_PERMANENT,

@@ -8,19 +8,24 @@ events of one session keep their order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 import structlog
 import trio
 
-from actors.browser.errors import NotWritten
+from actors.browser.errors import NotKnown, NotWritten
 from actors.browser.journal_messages import (
     AskKept,
+    Found,
     Keep,
     KeptSession,
     KeptSessions,
+    Looked,
+    LookFor,
     Note,
+    SessionMoved,
     Settle,
     Used,
 )
@@ -35,18 +40,23 @@ from actors.browser.place import (
     beginning,
     commit_of,
     place_in,
+    stream_of,
     until_closed,
 )
-from actors.browser.saved import SavedSession, Vault
-from engine import DEFERRED, Actor, Clock, JobEnded, Reply, StopReason
+from actors.browser.saved import SavedSession, Vault, alias_of
+from actors.browser.tenures import Tenures
+from engine import DEFERRED, Actor, ActorRef, Clock, JobEnded, Reply, StopReason
 from engine.clock import timestamp
 from engine.durable import Log
-from engine.errors import AliasTaken, CommitRefused, StoreError
+from engine.errors import AliasTaken, CommitRefused, StoreError, anew
+from engine.ownership import NotOwner, Tenure
 from engine.seal import SealError
-from engine.store import Commit, Listed, ListQuery, milliseconds
+from engine.store import CatalogueRow, Commit, ListQuery, milliseconds
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _WRITE: Final = "write"
+_LOOK: Final = "look"
+_HOLD: Final = "hold"
 _RETRY_S: Final = 1.0
 _USES_S: Final = 60.0
 _PAGE: Final = 100
@@ -66,16 +76,25 @@ class BrowserJournal(Actor):
     """Writes `Note`s, and what is to be kept of sessions.
 
     Nothing is written of a session before its `session.created` and after its `session.closed`.
+    Where several servers share the store it writes of those that are this one's, tells the registry
+    when one is no longer, and looks for those that nobody has any more.
 
     Args:
         log: where they go.
         clock: when they happened.
         vault: seals what is kept; None keeps nothing.
         forget: end what an earlier server has left, as far as it was kept.
+        registry: the one that has asked last, to be told of sessions; outlives a crash of this.
     """
 
     def __init__(
-        self, log: Log, clock: Clock, *, vault: Vault | None = None, forget: bool = False
+        self,
+        log: Log,
+        clock: Clock,
+        *,
+        vault: Vault | None = None,
+        forget: bool = False,
+        registry: list[ActorRef] | None = None,
     ) -> None:
         self._log = log
         self._clock = clock
@@ -87,17 +106,23 @@ class BrowserJournal(Actor):
         self._used: set[str] = set()  # places that the store does not have so
         self._replies: dict[str, list[Reply]] = {}
         self._busy = False
+        self._tenures = Tenures(log)
+        self._taking = trio.Lock()  # one session after the other is taken over
+        self._registry = [] if registry is None else registry
+        self._looks: dict[str, tuple[LookFor, Reply]] = {}
+        self._looked = 0
 
     # -- hooks ---------------------------------------------------------------------------------
 
     async def on_start(self) -> None:
-        """Find every session that has not been closed."""
+        """Find every session that has not been closed, and that no other server has."""
         for status in ("active", "waiting"):
             query = ListQuery(kind=KIND, status=status, limit=_PAGE)
             while True:
                 page = await self._log.store.list_rows(query)
                 for entry in page.entries:
-                    await self._adopt(entry)
+                    with suppress(NotOwner):
+                        await self._take_over(entry.stream.partition("/")[2])
                 if page.next_cursor is None:
                     break
                 query = msgspec.structs.replace(query, cursor=page.next_cursor)
@@ -113,8 +138,11 @@ class BrowserJournal(Actor):
                 return self._promise(session_id)
             case Settle(session_id=session_id):
                 return self._promise(session_id)
-            case AskKept():
+            case AskKept(registry=registry):
+                self._registry[:] = [registry]
                 return self._take_stock()
+            case LookFor():
+                return self._look_for(message)
             case _TryAgain():
                 self._go_on()
             case _WriteUses():
@@ -124,6 +152,15 @@ class BrowserJournal(Actor):
         return None
 
     def handle_job_end(self, end: JobEnded) -> None:
+        match end.name.partition("/")[0]:
+            case "look":
+                self._tell_found(end)
+            case "hold":
+                self._tenure_ended(end)
+            case _:
+                self._write_ended(end)
+
+    def _write_ended(self, end: JobEnded) -> None:
         self._busy = False
         if isinstance(end.error, StoreError):
             _LOG.warning("events_not_written", cause=str(end.error))
@@ -173,27 +210,119 @@ class BrowserJournal(Actor):
         """Park what can be restored, and end the rest: whoever ran it has gone."""
         kept, ended = [], {}
         for session_id, place in self._places.items():
-            if place.login is None or self._forgets:
-                ended[session_id] = "crashed" if place.login is None else "closed"
-                self._note(session_id, CLOSED, reason=ended[session_id])
-                continue
-            if place.status == "active":
-                self._note(session_id, PARKED, reason="server_lost")
-            kept.append(_kept(session_id, place, place.login))
+            found = self._stock(session_id, place)
+            if found is None:
+                ended[session_id] = self._why_over(place)
+            else:
+                kept.append(found)
         kept.sort(key=lambda it: it.last_used_ms)
         return KeptSessions(sessions=tuple(kept), ended=ended)
 
-    async def _adopt(self, entry: Listed) -> None:
-        session_id, summary = entry.stream.partition("/")[2], None
-        if entry.row.summary and self._vault is not None and not self._forgets:
+    def _stock(self, session_id: str, place: Place) -> KeptSession | None:
+        """Park one session; end it, and return None, when it can't be restored."""
+        if place.login is None or self._forgets:
+            self._note(session_id, CLOSED, reason=self._why_over(place))
+            return None
+        if place.status == "active":
+            self._note(session_id, PARKED, reason="server_lost")
+        return _kept(session_id, place, place.login)
+
+    def _why_over(self, place: Place) -> str:
+        return "crashed" if place.login is None else "closed"
+
+    # -- whose a session is --------------------------------------------------------------------
+
+    async def _take_over(self, session_id: str) -> Place | None:
+        """Have a session as whoever had it before has left it; None when there is none to have.
+
+        Raises:
+            NotOwner: another server has it.
+            StoreError: nobody can say.
+        """
+        tenure = await self._tenures.take(session_id)
+        loaded = await self._log.store.load(stream_of(session_id))
+        if loaded.row is None or loaded.row.status == "closed":
+            self._tenures.let_go(session_id)
+            return None
+        self._hold(session_id, tenure)
+        return self._adopt(session_id, loaded.row, loaded.seq)
+
+    def _adopt(self, session_id: str, row: CatalogueRow, seq: int) -> Place | None:
+        summary = None
+        if row.summary and self._vault is not None and not self._forgets:
             try:
-                summary = self._vault.open_summary(session_id, entry.row.summary)
+                summary = self._vault.open_summary(session_id, row.summary)
             except SealError as error:
                 # Perhaps the right key comes with the next start: nothing of it is touched.
                 _LOG.error("browser_session_left_alone", session_id=session_id, cause=str(error))
-                return
-        seq = await self._log.store.newest(entry.stream)
-        self._places[session_id] = place_in(entry.row, seq, summary)
+                self._tenures.let_go(session_id)
+                return None
+        self._places[session_id] = place_in(row, seq, summary)
+        return self._places[session_id]
+
+    def _hold(self, session_id: str, tenure: Tenure | None) -> None:
+        """Notice when a session is ours no longer."""
+        if tenure is not None:
+            self.start_job(f"{_HOLD}/{tenure.epoch}", self._live_in, session_id, tenure)
+
+    async def _live_in(self, session_id: str, tenure: Tenure) -> tuple[str, Tenure]:
+        with tenure.scope:
+            await trio.sleep_forever()
+        return session_id, tenure
+
+    def _tenure_ended(self, end: JobEnded) -> None:
+        if end.error is not None:
+            raise end.error
+        if end.value is not None and self._tenures.has(*end.value):
+            self._lose(end.value[0])
+
+    def _lose(self, session_id: str) -> None:
+        """Forget a session: what is known of it may no longer be so, and nothing is written."""
+        self._tenures.lose(session_id)
+        self._places.pop(session_id, None)
+        self._done(session_id, [it for it in self._news if it.session_id == session_id], kept=False)
+        for registry in self._registry:
+            registry.signal(SessionMoved(session_id=session_id))
+
+    def _look_for(self, message: LookFor) -> Any:
+        self._looked += 1
+        name = f"{_LOOK}/{self._looked}"
+        self._looks[name] = message, self.defer()
+        self.start_job(name, self._look, message)
+        return DEFERRED
+
+    async def _look(self, message: LookFor) -> KeptSession | None:
+        """Find a session that was another server's, and take it over."""
+        store = self._log.store
+        if message.session_id is not None:
+            row = (await store.load(stream_of(message.session_id))).row
+            if row is not None and row.status != "closed":
+                return await self._found(message.session_id)
+        for login in message.logins:
+            alias = await store.resolve(alias_of(login))
+            if alias is not None:
+                return await self._found(alias.stream.partition("/")[2])
+        return None
+
+    async def _found(self, session_id: str) -> KeptSession | None:
+        async with self._taking:
+            place = self._places.get(session_id) or await self._take_over(session_id)
+        ends = any(it.session_id == session_id and it.event == CLOSED for it in self._news)
+        return None if place is None or ends else self._stock(session_id, place)
+
+    def _tell_found(self, end: JobEnded) -> None:
+        message, reply = self._looks.pop(end.name)
+        if isinstance(end.error, StoreError):
+            reply.refuse(NotKnown("it can't be told which server has the session"))
+        elif isinstance(end.error, NotOwner):
+            reply.refuse(anew(end.error))
+        elif end.error is not None:
+            raise end.error
+        elif not end.cancelled:
+            (registry,) = self._registry
+            if end.value is not None:
+                registry.signal(Found(kept=end.value))
+            reply.forward(registry, Looked(message=message.message))
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -259,8 +388,13 @@ class BrowserJournal(Actor):
         self, change: Change, replies: Sequence[Reply], failures: list[StoreError]
     ) -> None:
         now_ms = milliseconds(self._clock.now())
-        commit = commit_of(change, self._vault, epoch=self._log.epoch, at_ms=now_ms)
         try:
+            if not await self._may_write(change):
+                for reply in replies:
+                    reply.answer(False)
+                return
+            epoch = self._tenures.epoch_of(change.session_id)
+            commit = commit_of(change, self._vault, epoch=epoch, at_ms=now_ms)
             await self._commit(commit)
         except StoreError as error:
             for reply in replies:
@@ -269,9 +403,9 @@ class BrowserJournal(Actor):
                 failures.append(error)
                 return
             # Somebody else writes there now: trying again would not help, and hold up the rest.
-            _LOG.error("browser_session_given_up", stream=commit.stream, cause=str(error))
-            self._places.pop(change.session_id, None)
-            self._done(change.session_id, change.news, kept=False)
+            stream = stream_of(change.session_id)
+            _LOG.error("browser_session_given_up", stream=stream, cause=str(error))
+            self._lose(change.session_id)
             return
         self._settle(change)
         if commit.events:
@@ -281,6 +415,12 @@ class BrowserJournal(Actor):
             return
         for reply in replies:
             reply.answer(change.now.login is not None)
+
+    async def _may_write(self, change: Change) -> bool:
+        """Tell whether a session is still ours; a new one is taken with its first commit."""
+        if change.before.seq == 0 and not self._tenures.may_write(change.session_id):
+            self._hold(change.session_id, await self._tenures.take(change.session_id))
+        return self._tenures.may_write(change.session_id)
 
     async def _commit(self, commit: Commit) -> None:
         try:
@@ -303,6 +443,7 @@ class BrowserJournal(Actor):
             now = msgspec.structs.replace(now, used_ms=max(now.used_ms, there.used_ms))
         if now.status == "closed":
             self._places.pop(session_id, None)
+            self._tenures.let_go(session_id)
         else:
             self._places[session_id] = now
         self._done(session_id, change.news)

@@ -12,6 +12,7 @@ import msgspec
 
 from actors.browser.place import CLOSED, CREATED, PARKED
 from actors.browser.saved import SavedSession
+from engine import ActorRef
 
 EVENT_TYPES: Final = frozenset(
     {
@@ -69,7 +70,12 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AskKept(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask, as a registry that begins, for `KeptSessions`: whoever ran sessions before has gone."""
+    """Ask, as a registry that begins, for `KeptSessions`: whoever ran sessions before has gone.
+
+    From then on it hears `SessionMoved`.
+    """
+
+    registry: ActorRef
 
 
 class KeptSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -89,3 +95,30 @@ class KeptSessions(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     sessions: tuple[KeptSession, ...]
     ended: Mapping[str, str]
+
+
+class LookFor(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask, as the registry, for a session that another server may have had, by its id or by the
+    digests of its credentials. The asker is passed back with `Looked`, or told who has it."""
+
+    message: Any
+    session_id: str | None = None
+    logins: tuple[str, ...] = ()
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Signalled to the registry: this session is this server's now, and waits to be restored."""
+
+    kept: KeptSession
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Asked of the registry: what `LookFor` was for, once all that could be found is known."""
+
+    message: Any
+
+
+class SessionMoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Signalled to the registry: another server has this session, or may have it soon."""
+
+    session_id: str

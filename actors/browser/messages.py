@@ -13,7 +13,7 @@ import msgspec
 from actors.browser.portals.portal import Credentials
 
 Status = Literal["starting", "live", "in_use", "refreshing", "recovering", "waiting"]
-EndReason = Literal["idle_timeout", "evicted", "closed", "login_lost", "crashed", "parked"]
+EndReason = Literal["idle_timeout", "evicted", "closed", "login_lost", "crashed", "parked", "moved"]
 
 
 class GetSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -18,8 +18,12 @@ from actors.browser.errors import (
 )
 from actors.browser.journal_messages import (
     AskKept,
+    Found,
     KeptSession,
     KeptSessions,
+    Looked,
+    LookFor,
+    SessionMoved,
     Settle,
     Used,
 )
@@ -96,10 +100,25 @@ class BrowserRegistry(Registry):
 
     async def on_start(self) -> None:
         if self._equipment.journal is not None:
-            kept = await self._equipment.journal.ask(AskKept(), timeout_s=_STOCK_TIMEOUT_S)
+            asked = AskKept(registry=self.ref)
+            kept = await self._equipment.journal.ask(asked, timeout_s=_STOCK_TIMEOUT_S)
             self._take_over(kept)
 
     def handle(self, message: Any) -> Any:
+        match message:
+            case Looked():
+                return self._serve(message.message)
+            case Found(kept=kept):
+                if not self.admission.has(kept.session_id):
+                    self._take_over_one(kept, self._clock.now())
+            case SessionMoved(session_id=session_id):
+                self.close_session(session_id, "moved")
+            case _:
+                look = self._what_to_look_for(message) if self._equipment.shared else None
+                return self._serve(message) if look is None else self._look_for(look)
+        return None
+
+    def _serve(self, message: Any) -> Any:
         match message:
             case GetSession(credentials=credentials):
                 return self.seek(self._key(credentials), credentials)
@@ -118,6 +137,44 @@ class BrowserRegistry(Registry):
             case _:
                 return super().handle(message)
         return None
+
+    # -- what another server may have ----------------------------------------------------------
+
+    def _what_to_look_for(self, message: Any) -> LookFor | None:
+        """Return what the store is to be asked first; None when what is here decides."""
+        match message:
+            case GetSession(credentials=credentials):
+                logins = self._unknown(credentials)
+                return LookFor(message=message, logins=logins) if logins else None
+            case RunOperation(session_id=session_id, credentials=credentials):
+                named = session_id is not None and self.admission.has(session_id)
+                logins = () if credentials is None else self._unknown(credentials)
+                if named or (credentials is not None and not logins):
+                    return None
+                if credentials is None and not self._may_be_elsewhere(session_id):
+                    return None
+                return LookFor(message=message, session_id=session_id, logins=logins)
+            case CloseSession(session_id=session_id) if self._may_be_elsewhere(session_id):
+                return LookFor(message=message, session_id=session_id)
+        return None
+
+    def _look_for(self, look: LookFor) -> Any:
+        assert self._equipment.journal is not None  # noqa: S101 - else nothing is shared
+        self.defer().forward(self._equipment.journal, look)
+        return DEFERRED
+
+    def _unknown(self, credentials: Credentials) -> tuple[str, ...]:
+        """Return the digests of credentials, if no session here has them."""
+        logins = self._equipment.vault.logins(credentials)
+        return () if any(map(self.admission.has_key, logins)) else logins
+
+    def _may_be_elsewhere(self, session_id: str | None) -> bool:
+        """Tell whether an id is not here, and not known to have ended here."""
+        return (
+            session_id is not None
+            and not self.admission.has(session_id)
+            and self.admission.reason(session_id) in {None, "moved"}
+        )
 
     # -- what the callers ask ------------------------------------------------------------------
 
@@ -160,7 +217,7 @@ class BrowserRegistry(Registry):
 
     def _close(self, session_id: str) -> Any:
         if not self.admission.has(session_id):
-            raise SessionNotFound(reason=self.admission.reason(session_id))
+            raise SessionNotFound(reason=_told(self.admission.reason(session_id)))
         self.close_session(session_id, "closed")
         if self._equipment.journal is None:
             return None
@@ -271,7 +328,7 @@ class BrowserRegistry(Registry):
             case Why.CLOSED:
                 return SessionClosed()
             case Why.UNKNOWN:
-                return SessionNotFound(reason=refusal.reason)
+                return SessionNotFound(reason=_told(refusal.reason))
             case Why.FAILED:
                 return again(refusal.error)
 
@@ -286,7 +343,7 @@ class BrowserRegistry(Registry):
             reason = self.admission.reason(session_id) or "login_failed"
             if reason == "parked":
                 self._equipment.note(session_id, PARKED, reason="server_stopped")
-            else:
+            elif reason != "moved":  # then it is not ours to say anything about
                 self._equipment.note(session_id, CLOSED, reason=reason)
 
     def session_parked(self, session_id: str) -> None:
@@ -295,3 +352,8 @@ class BrowserRegistry(Registry):
 
 def _moment(at_ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=at_ms)
+
+
+def _told(reason: str | None) -> str | None:
+    """Return why a session has ended, as far as this server knows."""
+    return None if reason == "moved" else reason

@@ -57,6 +57,7 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     journal: ActorRef | None = None  # takes `Note`s; None where nobody writes them down
     keeper: Keeper | None = None  # None where sessions end with their server
+    shared: bool = False  # whether other servers may have sessions in the same store
     meter: Meter = msgspec.field(default_factory=Meter)
 
     def note(self, session_id: str, event: str, **data: Any) -> None:

@@ -37,11 +37,13 @@ from actors.browser.settings import BrowserSettings
 from actors.browser.work import Equipment
 from engine import ActorPolicy, ActorRef, Restart, SeededClock, Supervisor, open_supervisor
 from engine.durable import Log
+from engine.ownership import open_ownership
 from engine.seal import MasterKey, Sealer
 from engine.store import MemoryDisk, MemoryStore, open_memory
 from tests.actors.browser.fakes import OPTIONS, FakeCaptcha, Machine, PaperPortal, Site, Task
 
 PATIENCE_S = 1e6
+LEASE_S = 15.0
 KEY = MasterKey(b"k" * 32)
 _PERMANENT = ActorPolicy(restart=Restart.PERMANENT)
 
@@ -242,6 +244,7 @@ async def open_house(
     site: Site | None = None,
     key: MasterKey = KEY,
     more_keys: tuple[MasterKey, ...] = (),
+    node: str | None = None,
     **changes: Any,
 ) -> AsyncIterator[House]:
     """Open the family for a test, and look for leaks when the test is done.
@@ -254,6 +257,7 @@ async def open_house(
         disk: what an earlier house has left; its sessions are found there.
         site: the portal that goes on while houses come and go.
         key, more_keys: of what is saved, the newest first.
+        node: the server's name where several share a disk; then each owns what it has.
         changes: settings.
     """
     settings = BrowserSettings(**changes)
@@ -262,12 +266,17 @@ async def open_house(
     machine, site, clock = Machine(), site or Site(), SeededClock(1 + disk.epoch)
     contexts: OpenContexts = {}
     vault = Vault(Sealer((key, *more_keys), clock))
-    async with trio.open_nursery() as nursery, open_memory(disk, clock=clock) as store:
+    async with (
+        trio.open_nursery() as nursery,
+        open_memory(disk, clock=clock) as store,
+        open_ownership(store, node=node or "alone", lease_s=LEASE_S) as ownership,
+    ):
         log = Log(
             store=store,
             epoch=await store.begin_epoch(),
             publish=lambda *_: None,
             end=lambda *_: None,
+            ownership=None if node is None else ownership,
         )
         async with (
             open_supervisor("journal", clock=clock) as last,
@@ -289,6 +298,7 @@ async def open_house(
                 keeper=Keeper(journal=journal, store=store, vault=vault)
                 if settings.persist
                 else None,
+                shared=node is not None,
             )
             async with open_supervisor(
                 "sessions", parent=outer, grace_s=drain_s, shutdown_timeout_s=drain_s + 8.0
@@ -327,12 +337,14 @@ async def open_house(
 def _spawn_journal(
     supervisor: Supervisor, log: Log, settings: BrowserSettings, vault: Vault
 ) -> ActorRef:
+    registry: list[ActorRef] = []
     return supervisor.spawn(
         lambda: BrowserJournal(
             log,
             supervisor.clock,
             vault=vault if settings.persist else None,
             forget=settings.restore == "off",
+            registry=registry,
         ),
         "journal/browser",
         policy=_PERMANENT,
