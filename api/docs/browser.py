@@ -112,6 +112,7 @@ _LOGIN_ERRORS: Final = (
     browser.BrowserCrashed,
     browser.SessionClosed,
     browser.NotWritten,
+    browser.NotKnown,
     browser.BrowserSessionError,
 )
 _SESSION_LINK: Final = {"session_id": "$response.body#/session_id"}
@@ -189,6 +190,7 @@ OPERATIONS: Final = (
             browser.SessionNotFound,
             browser.CloseFailed,
             browser.NotWritten,
+            browser.NotKnown,
         ),
         security=OPERATOR,
     ),

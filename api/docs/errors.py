@@ -73,6 +73,7 @@ SAMPLES: Final[Mapping[type[Exception], Exception]] = MappingProxyType(
             browser.SessionNotFound(),
             browser.SessionClosed(),
             browser.NotWritten(),
+            browser.NotKnown(),
             browser.CloseFailed(),
             browser.BrowserCrashed(),
             browser.BrowserUnavailable(),
