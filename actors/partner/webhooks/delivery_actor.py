@@ -25,6 +25,7 @@ from actors.partner.webhooks.delivery import (
 )
 from actors.partner.webhooks.delivery_decider import DeliveryDecider, stream_of
 from actors.partner.webhooks.endpoint import Report
+from actors.partner.webhooks.lanes import Crowded
 from engine import Clock, JobEnded, MooringError
 from engine.activation import ActivatedActor
 from engine.durable import Log
@@ -89,6 +90,8 @@ class DeliveryActor(ActivatedActor[Delivery, Command, DeliveryEvent]):
             return
         self._at_work = False
         self.restart_idle_timer()
+        if isinstance(end.error, Crowded):
+            return  # it is called, or woken again
         if isinstance(end.error, MooringError):
             # It stays due, so it is woken again; the next attempt makes a report of its own.
             _LOG.warning("not_done", actor=self.stream, job=end.name, cause=str(end.error))

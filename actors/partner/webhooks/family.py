@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
+
+import structlog
+import trio
 
 from actors.partner.errors import NotFound
 from actors.partner.settings import PartnerSettings
@@ -14,16 +17,19 @@ from actors.partner.webhooks.delivery import Message, Outcome
 from actors.partner.webhooks.delivery_actor import DeliveryActor
 from actors.partner.webhooks.endpoint import Endpoint, Report
 from actors.partner.webhooks.endpoint_actor import Describe, EndpointActor
-from actors.partner.webhooks.lanes import Lanes
+from actors.partner.webhooks.lanes import REMEMBERED_IN_ALL, Lanes
+from actors.partner.webhooks.notification import delivery_id
 from actors.partner.webhooks.secret import open_secret, signed_headers
 from actors.partner.webhooks.sender import Outgoing, Send, Sender
 from actors.partner.webhooks.webhooks import Webhooks
 from engine.activation import Activations, open_activations
 from engine.clock import Clock
 from engine.durable import Log
+from engine.errors import MooringError
 from engine.seal import Sealer, SealError
 from engine.waker import Waker
 
+_LOG: Final = structlog.get_logger("mooring.webhooks")
 _DELETED: Final = Outcome(error="the webhook was deleted", final=True)
 _DISABLED: Final = Outcome(error="the webhook was disabled", final=True)
 _NO_SECRET: Final = Outcome(error="the webhook's secret cannot be opened")
@@ -43,7 +49,8 @@ class _Post:
 
     async def attempt(self, message: Message) -> Outcome:
         """Send a message to its endpoint as that is when the turn comes."""
-        async with self._lanes.lane(message.endpoint_id):
+        who = delivery_id(message.endpoint_id, message.event_id)
+        async with self._lanes.lane(message.endpoint_id, who=who):
             try:
                 endpoint: Endpoint = await self._endpoints.ask(
                     message.endpoint_id, Describe(tenant_id=message.tenant_id)
@@ -96,7 +103,13 @@ async def open_webhooks(
         drain_s: what attempts under way get at the end; the next start makes the others.
         send: who sends; default: the network.
     """
-    lanes = Lanes()
+    calls, called = trio.open_memory_channel[str](REMEMBERED_IN_ALL)
+
+    def call(delivery: str) -> None:
+        with suppress(trio.WouldBlock):  # whoever is not called comes by its timer
+            calls.send_nowait(delivery)
+
+    lanes = Lanes(call=call)
 
     def build_endpoint(endpoint_id: str) -> EndpointActor:
         return EndpointActor(endpoint_id, log=log, clock=clock)
@@ -113,9 +126,12 @@ async def open_webhooks(
         ) as endpoints,
     ):
         post = _Post(endpoints, send=sender, lanes=lanes, sealer=sealer, clock=clock)
-        async with open_activations(
-            delivery_decider.KIND, build_delivery, clock=clock, drain_s=drain_s
-        ) as deliveries:
+        async with (
+            open_activations(
+                delivery_decider.KIND, build_delivery, clock=clock, drain_s=drain_s
+            ) as deliveries,
+            _calling(deliveries, called),
+        ):
             with (
                 waker.waking(endpoint_decider.KIND, endpoints.wake),
                 waker.waking(delivery_decider.KIND, deliveries.wake),
@@ -130,6 +146,25 @@ async def open_webhooks(
                     permit=permit,
                     allow_private=settings.webhook_allow_private,
                 )
+
+
+@asynccontextmanager
+async def _calling(
+    deliveries: Activations, called: trio.MemoryReceiveChannel[str]
+) -> AsyncIterator[None]:
+    """Let deliveries that were turned away try again, when they are called."""
+
+    async def wake() -> None:
+        async for delivery in called:
+            try:
+                await deliveries.wake(delivery)
+            except MooringError as error:  # its timer comes as well
+                _LOG.info("not_called", actor=delivery, cause=str(error))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wake, name="webhooks turned away")
+        yield
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -57,6 +57,7 @@ async def test_undelivered_webhooks_survive_a_kill_and_keep_their_ids(
             await trio.sleep_forever()
         await answer(stream)
 
+    of_all_rounds: set[str] = set()
     async with receiving(hang_first) as receiver:
         for round_ in range(3):
             hanging = True
@@ -67,7 +68,9 @@ async def test_undelivered_webhooks_survive_a_kill_and_keep_their_ids(
             receiver.got.clear()
             async with notifying(tmp_path, receiver.port, 0, 0):
                 await _until(receiver, expected)
-            assert set(ids(receiver)) == expected
+            # One of an earlier round comes again where the kill came before its note was written.
+            of_all_rounds |= expected
+            assert expected <= set(ids(receiver)) <= of_all_rounds
             assert len(expected) == AT_ONCE
             for request in receiver.got:
                 body = json.loads(request.body)

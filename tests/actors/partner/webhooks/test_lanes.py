@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 import trio.testing
@@ -10,6 +12,7 @@ from actors.partner.webhooks.endpoint_decider import MAX_ENDPOINTS
 from actors.partner.webhooks.lanes import (
     IN_ALL,
     PER_ENDPOINT,
+    REMEMBERED_PER_ENDPOINT,
     WAITING_IN_ALL,
     WAITING_PER_ENDPOINT,
     Crowded,
@@ -81,6 +84,33 @@ async def test_what_waits_is_bounded(autojump_clock: trio.testing.MockClock) -> 
         async with lanes.lane("another"):
             pass
         nursery.cancel_scope.cancel()
+
+
+async def test_who_was_turned_away_is_called_as_others_leave_in_order_of_arrival(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    called: list[str] = []
+    lanes = Lanes(per_endpoint=1, call=called.append)
+
+    async def send(number: int) -> None:
+        with suppress(Crowded):
+            async with lanes.lane("e", who=str(number)):
+                await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(WAITING_PER_ENDPOINT + 1 + REMEMBERED_PER_ENDPOINT + 50):
+            nursery.start_soon(send, number)
+            await trio.testing.wait_all_tasks_blocked()
+        await send(WAITING_PER_ENDPOINT + 1)  # it is remembered once
+        assert called == []
+        await trio.sleep(2.5)
+        first = WAITING_PER_ENDPOINT + 1
+        assert called == [str(first), str(first + 1)]
+    assert called == [str(first + number) for number in range(first)]
+    for _ in range(2 * REMEMBERED_PER_ENDPOINT):
+        await send(0)
+    assert len(called) == REMEMBERED_PER_ENDPOINT
+    assert len(set(called)) == REMEMBERED_PER_ENDPOINT
 
 
 async def test_lanes_are_given_back_however_sending_ends() -> None:

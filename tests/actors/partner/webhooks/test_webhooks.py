@@ -494,6 +494,21 @@ async def test_a_hanging_endpoint_holds_up_no_other(autojump_clock: Jumping) -> 
         assert len(set(it.receiver.ids)) == 100
 
 
+async def test_a_backlog_is_delivered_as_fast_as_its_endpoint_takes_it(
+    autojump_clock: Jumping,
+) -> None:
+    receiver, number = Receiver(takes_s=0.1), 1_000
+    async with world(receiver) as it:
+        await it.create()
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for one in range(number):
+                nursery.start_soon(it.notify, f"s{one}")
+        # Four at a time, a tenth of a second each: nobody waits for a timer.
+        await trio.sleep(began + number / 4 * 0.1 + 3 - trio.current_time())
+        assert len(receiver.got) == len(set(receiver.ids)) == number
+
+
 async def test_the_same_seed_gives_the_same_attempts(autojump_clock: Jumping) -> None:
     runs = []
     for _ in range(2):
