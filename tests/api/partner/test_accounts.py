@@ -84,22 +84,39 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(
         assert wrong.json() == unknown.json()
 
 
-async def test_an_unknown_address_costs_the_time_of_a_wrong_password(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    verified: list[str] = []
+def verified_with(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the passwords that are hashed to be compared, as that goes on."""
+    passwords: list[str] = []
     genuine = argon2.PasswordHasher.verify
 
     def verify(self: Any, hashed: str, password: str) -> bool:
-        verified.append(password)
+        passwords.append(password)
         return genuine(self, hashed, password)
 
     monkeypatch.setattr(argon2.PasswordHasher, "verify", verify)
+    return passwords
+
+
+async def test_an_unknown_address_costs_the_time_of_a_wrong_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = verified_with(monkeypatch)
     async with partnering(tmp_path) as it:
         await it.sign_up()
         assert (await it.log_in(password="wrong guess 1")).status_code == 401
         assert (await it.log_in("nobody@example.com", "wrong guess 2")).status_code == 401
     assert verified == ["wrong guess 1", "wrong guess 2"]
+
+
+async def test_a_guess_too_many_is_refused_before_it_is_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = verified_with(monkeypatch)
+    async with partnering(tmp_path) as it:
+        await it.sign_up()
+        for number in range(PAIR_GUESSES + 3):
+            await it.log_in(password=f"wrong guess {number}")
+    assert verified == [f"wrong guess {number}" for number in range(PAIR_GUESSES)]
 
 
 async def test_a_refresh_token_is_exchanged_once_and_its_reuse_ends_the_login(
