@@ -149,3 +149,16 @@ async def test_after_many_wrong_guesses_the_page_says_when_to_try_again(dash: Da
     assert int(answer.headers["Retry-After"]) > 0
     assert "Try again in" in answer.text
     assert f'value="{ADA["email"]}"' in answer.text
+
+
+async def test_a_client_tries_the_door_so_many_times_a_minute_whatever_account_it_names(
+    tmp_path: Path,
+) -> None:
+    async with dashing(tmp_path, PartnerSettings(rate_limit_per_minute=3)) as dash:
+        statuses = [
+            (
+                await dash.post(f"/dashboard/{door}", email=f"no{at}@x.example", password="short")
+            ).status_code
+            for at, door in enumerate(("login", "signup", "login", "login", "signup"))
+        ]
+    assert statuses == [401, 400, 401, 429, 429]

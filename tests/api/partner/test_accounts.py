@@ -230,6 +230,17 @@ async def test_a_clients_sign_ups_and_log_ins_are_counted_and_shown(tmp_path: Pa
         assert answer.headers["X-RateLimit-Remaining"] == "0"
 
 
+@pytest.mark.parametrize("path", ["/auth/refresh", "/auth/logout"])
+async def test_made_up_refresh_tokens_are_counted_for_each_client(
+    tmp_path: Path, path: str
+) -> None:
+    async with partnering(tmp_path, rate_limit_per_minute=3) as it:
+        token = "vprt_" + "A" * 86
+        statuses = [(await it.post(path, {"refresh_token": token})).status_code for _ in range(5)]
+    assert statuses[2] != 429
+    assert statuses[3:] == [429, 429]
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
 async def test_what_a_form_of_another_site_can_send_is_refused(tmp_path: Path, kind: str) -> None:
     async with partnering(tmp_path) as it:

@@ -204,6 +204,33 @@ async def test_fifty_parallel_creates_under_one_key_are_one_session(tmp_path: Pa
         assert "Idempotency-Key" in other.json()["detail"]
 
 
+async def test_two_idempotency_keys_at_once_are_refused(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        who = await Callers(it).open()
+        keys = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+        answer = await it.client.post(
+            "/api/v1/sessions/create", json=SEED, headers=[*who.sandbox.items(), *keys]
+        )
+        assert answer.status_code == 400
+        assert "Idempotency-Key" in answer.json()["detail"]
+        assert (await it.get("/usage", who.user)).json()["used"] == 0
+
+
+async def test_one_key_of_another_tenant_or_environment_is_another_key(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        ours, theirs = await Callers(it).open(), await Callers(it).open("eve@example.com")
+        made = [
+            await who.create(headers, **{"Idempotency-Key": "order-7"})
+            for who, headers in (
+                (ours, ours.sandbox),
+                (ours, ours.production),
+                (theirs, theirs.sandbox),
+            )
+        ]
+        assert [answer.status_code for answer in made] == [201] * 3
+        assert len({answer.json()["session_id"] for answer in made}) == 3
+
+
 async def test_a_hundred_racing_creates_at_a_quota_of_fifty_make_fifty(tmp_path: Path) -> None:
     limits = {"monthly_quota": 50, "max_active": 1_000, "rate_limit_per_minute": 10_000}
     async with partnering(tmp_path, **limits) as it:
