@@ -46,7 +46,7 @@ async def open_retention(days: int | None, *, log: Log, clock: Clock) -> AsyncIt
         yield
         return
     audit = AuditLog(log.store, epoch=log.epoch, clock=clock)
-    eraser = Eraser(log.store, epoch=log.epoch, audit=audit, end=log.end)
+    eraser = Eraser(log.store, epoch=log.epoch, audit=audit, ownership=log.ownership, end=log.end)
     retention = Retention(log.store, eraser, clock, keep=timedelta(days=days), rules=RULES)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(retention.run, name="retention")

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from engine.audit import AuditLog
 from engine.clock import Clock
 from engine.errors import CommitRefused, StoreError
+from engine.ownership import NotOwner, Ownership
 from engine.store import Listed, ListQuery, Store, milliseconds
 
 _log: Final = structlog.get_logger("mooring.retention")
@@ -50,6 +51,8 @@ class Eraser:
 
     Args:
         epoch: of whoever erases.
+        ownership: where several nodes share the store; each stream is taken first, and one that
+            another node has stays.
         end: called with each stream that is gone, and why; its subscribers are told.
     """
 
@@ -59,11 +62,13 @@ class Eraser:
         *,
         epoch: int,
         audit: AuditLog,
+        ownership: Ownership | None = None,
         end: Callable[[str, str], None] = lambda stream, reason: None,
         pause_s: float = _PAUSE_S,
     ) -> None:
         self._store = store
         self._epoch = epoch
+        self._ownership = ownership
         self._audit = audit
         self._end = end
         self._pause_s = pause_s
@@ -94,11 +99,22 @@ class Eraser:
 
     async def _erase_one(self, stream: str) -> bool:
         try:
-            await self._store.erase(stream, epoch=self._epoch)
-        except CommitRefused:
-            return False  # it belongs to a newer node, which has its own sweep
+            await self._erase_as_owner(stream)
+        except (CommitRefused, NotOwner):
+            return False  # it is a newer node's, which has its own sweep
         self._end(stream, "erased")
         return True
+
+    async def _erase_as_owner(self, stream: str) -> None:
+        if self._ownership is None:
+            await self._store.erase(stream, epoch=self._epoch)
+            return
+        # Whoever has acted on it since this node's start did so under a newer epoch than that's.
+        tenure = await self._ownership.take(stream)
+        try:
+            await self._store.erase(stream, epoch=tenure.epoch)
+        finally:
+            self._ownership.let_go(tenure)
 
 
 class Retention:

@@ -12,6 +12,7 @@ import pytest
 
 from engine.audit import AuditLog
 from engine.errors import StoreUnavailable
+from engine.ownership import open_ownership
 from engine.retention import BEGUN, DONE, Ended, Eraser, Retention, owned_by
 from engine.store import Claim, Commit, ListQuery, Store
 from tests.engine.store.parts import Backend, HandClock, commit, events, put, row
@@ -131,6 +132,30 @@ async def test_what_belongs_to_a_newer_epoch_is_left_to_its_owner(store: Store) 
     await store.commit(newer)
     assert await retention(store, clock, []).sweep() == {"note": 1}
     assert await streams(store, "note") == {"note/theirs"}
+
+
+async def test_what_was_acted_on_since_the_start_of_who_erases_goes_unless_another_node_has_it(
+    store: Store,
+) -> None:
+    clock = HandClock()
+    clock.now_ms = 100 * DAY_MS
+    audit = AuditLog(store, epoch=await store.begin_epoch(), clock=clock)
+    async with open_ownership(store, node="mine") as ownership:
+        await acted_on(store, "note/left", node="mine", stays=False)
+        await acted_on(store, "note/in-memory", node="mine", stays=True)
+        await acted_on(store, "note/of-another", node="another", stays=not store.exclusive)
+        eraser = Eraser(store, epoch=1, audit=audit, ownership=ownership, pause_s=0.0)
+        keeper = Retention(store, eraser, clock, keep=timedelta(days=10), rules=RULES)
+        assert await keeper.sweep() == {"note": 3 if store.exclusive else 2}
+    assert await streams(store, "note") == (set() if store.exclusive else {"note/of-another"})
+
+
+async def acted_on(store: Store, stream: str, *, node: str, stays: bool) -> None:
+    """Let a node's actor end a session, and then leave memory or stay."""
+    epoch = await store.own(stream, node=node, lease_s=60)
+    await store.commit(commit(stream, epoch=epoch, row=row(status="closed")))
+    if not stays:
+        await store.disown({stream: epoch}, node=node)
 
 
 async def test_a_sweep_that_is_cut_short_is_finished_by_the_next_start(backend: Backend) -> None:
