@@ -103,7 +103,9 @@ def problems_in(answer: httpx.Response) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def dashing(data_dir: Path, partner: PartnerSettings = PARTNER) -> AsyncIterator[Dash]:
+async def dashing(
+    data_dir: Path, partner: PartnerSettings = PARTNER, *, is_https: bool = False
+) -> AsyncIterator[Dash]:
     """Serve the dashboard on a free port, and stop when the scope ends."""
     settings = Settings(partner=partner)
     clock, drain = SystemClock(), Drain()
@@ -124,7 +126,7 @@ async def dashing(data_dir: Path, partner: PartnerSettings = PARTNER) -> AsyncIt
         policy = policy_for((), frozenset())
         app = App(policy=policy, drain=drain, max_body_bytes=1024 * 1024)
         streams = Streams(house.hub, house.store, drain, StreamSettings())
-        for routes in partner_routes(family, Reach(policy=policy, is_https=False), streams):
+        for routes in partner_routes(family, Reach(policy=policy, is_https=is_https), streams):
             app.register_blueprint(routes)
         web = Web(AccessLog(app, clock), drain, drain_s=1.0)
         async with trio.open_nursery() as nursery:

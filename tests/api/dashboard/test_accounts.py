@@ -29,6 +29,25 @@ async def test_whoever_signs_up_is_logged_in_and_sees_the_overview(dash: Dash) -
     assert ADA["email"] in overview.text
 
 
+async def test_over_https_the_cookie_is_for_this_host_over_https_only(tmp_path: Path) -> None:
+    async with dashing(tmp_path, is_https=True) as dash:
+        for door in ("signup", "login"):
+            answer = await dash.post(f"/dashboard/{door}", **ADA)
+            (cookie,) = answer.headers.get_list("Set-Cookie")
+            assert cookie.startswith("__Host-mooring-partner=")
+            marks = {mark.strip() for mark in cookie.split(";")[1:]}
+            assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= marks
+            assert not any(mark.startswith("Domain") for mark in marks)
+        held = {"Origin": dash.url, "Cookie": cookie.partition(";")[0]}
+        assert (await dash.get("/dashboard", headers=held)).status_code == 200
+        plain = held | {"Cookie": held["Cookie"].removeprefix("__Host-")}
+        assert (await dash.get("/dashboard", headers=plain)).status_code == 303
+        out = await dash.client.post("/dashboard/logout", headers=held)
+        (gone,) = out.headers.get_list("Set-Cookie")
+        assert gone.startswith("__Host-mooring-partner=;")
+        assert "Secure" in gone
+
+
 async def test_what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept(
     dash: Dash,
 ) -> None:

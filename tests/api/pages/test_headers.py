@@ -34,5 +34,12 @@ def test_nobody_learns_where_a_visitor_came_from_and_our_own_forms_have_an_origi
     assert headers["Referrer-Policy"] == "same-origin"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["Cache-Control"] == "no-store"
+
+
+def test_no_page_asks_for_what_no_page_needs_and_the_sensors_of_motion_stay() -> None:
+    off = page_headers()["Permissions-Policy"].split(", ")
+    assert {"camera=()", "geolocation=()", "microphone=()", "payment=()"} <= set(off)
+    assert not any("accelerometer" in one or "gyroscope" in one for one in off)

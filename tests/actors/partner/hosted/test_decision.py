@@ -202,6 +202,19 @@ def test_a_phone_takes_over_once_by_a_link_of_its_own_and_within_its_time() -> N
     assert life.state is State.PROCESSING
 
 
+def test_a_link_to_another_device_leads_nowhere_once_it_has_ended() -> None:
+    for end in ("cancelled", "answered"):
+        life = Life()
+        life.do(OfferHandOver(browser="a", digest="d1", life_s=60))
+        if end == "cancelled":
+            life.do(Cancel(by="partner"))
+        else:
+            life.answer()
+        for browser in ("phone", "a"):
+            with pytest.raises(IllegalTransition):
+                life.do(TakeOver(browser=browser, digest="d1"))
+
+
 def test_a_newer_link_is_the_only_one_that_works_and_their_number_is_bounded() -> None:
     life = Life()
     for number in range(MAX_HANDOVERS):

@@ -10,8 +10,16 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from actors.partner import FieldInvalid, IdempotencyMismatch, TooManyActive
-from actors.partner.hosted import Cancel, SessionNotFound, State, check_opening
+from actors.partner import FieldInvalid, IdempotencyMismatch, PartnerSettings, TooManyActive
+from actors.partner.hosted import (
+    Cancel,
+    Command,
+    Hosted,
+    IllegalTransition,
+    SessionNotFound,
+    State,
+    check_opening,
+)
 from actors.partner.hosted.idempotency import key_alias
 from actors.partner.hosted.opening import Opening
 from actors.partner.tenants import Confirm, GiveBack, Principal
@@ -226,6 +234,24 @@ async def test_a_cancel_is_idempotent_and_results_come_with_a_receipt_at_the_end
         assert outcome.session == first
         assert outcome.receipt is not None
         assert outcome.receipt == (await it.desk.results(SANDBOX, session_id)).receipt
+
+
+async def test_a_cancel_that_time_overtakes_does_not_say_that_it_was_one(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(settings=PartnerSettings(session_ttl_s=10), every_s=3_600) as it:
+        session_id = await it.open_session()
+        ask = it.desk.ask
+
+        async def later(session_id: str, command: Command) -> Hosted:
+            await trio.sleep(10)
+            return await ask(session_id, command)
+
+        monkeypatch.setattr(it.desk, "ask", later)
+        with pytest.raises(IllegalTransition) as refused:
+            await it.desk.cancel(SANDBOX, session_id)
+        assert refused.value.state is State.EXPIRED
+        assert (await it.get(session_id)).state is State.EXPIRED
 
 
 @pytest.mark.parametrize(
