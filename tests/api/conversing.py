@@ -85,6 +85,7 @@ async def conversing(
     streams: StreamSettings | None = None,
     tokens: tuple[str, ...] = (),
     clock: Clock | None = None,
+    is_https: bool = False,
     **web_options: Any,
 ) -> AsyncIterator[Talk]:
     """Serve conversations on a free port, and stop when the scope ends."""
@@ -102,7 +103,7 @@ async def conversing(
         app = App(policy=policy, drain=drain, max_body_bytes=1024 * 1024)
         live = Streams(house.hub, house.store, drain, settings.streams)
         app.register_blueprint(assistant_routes(desk, live))
-        app.register_blueprint(chat_routes(policy, clock, is_https=False))
+        app.register_blueprint(chat_routes(policy, clock, is_https=is_https))
         web = Web(AccessLog(app, clock), drain, **web_options)
         listener = open_listener(Address.at(0))
         port = listener.getsockname()[1]

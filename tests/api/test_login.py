@@ -72,8 +72,9 @@ async def test_a_page_logs_in_once_and_its_websocket_comes_by_cookie(tmp_path: P
         page = await talk.client.get("/chat")
         assert page.status_code == 200
         policy = page.headers["content-security-policy"]
-        assert "default-src 'none'" in policy
+        assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
         assert "unsafe" not in policy
+        assert page.headers["x-content-type-options"] == "nosniff"
         assert (await talk.client.get("/api/sessions/x")).status_code == 401
 
         async def login(token: str, origin: str | None = own) -> httpx.Response:
@@ -102,3 +103,19 @@ async def test_a_page_logs_in_once_and_its_websocket_comes_by_cookie(tmp_path: P
             assert refused.value.status == 403
         gone = await talk.client.post("/chat/logout", headers={"Origin": own})
         assert "Max-Age=0" in gone.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("is_https", [True, False])
+async def test_the_cookie_stays_with_this_host_and_over_https_on_https(
+    tmp_path: Path, is_https: bool
+) -> None:
+    async with conversing(tmp_path, tokens=("token-1",), is_https=is_https) as talk:
+        headers = {"Authorization": "Bearer token-1"}
+        for path in ("login", "logout"):
+            answer = await talk.client.post(
+                f"/chat/{path}", json={"token": "token-1"}, headers=headers
+            )
+            marks = {mark.strip() for mark in answer.headers["set-cookie"].split(";")[1:]}
+            assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= marks
+            assert ("Secure" in marks) == is_https
+            assert not any(mark.startswith("Domain") for mark in marks)

@@ -249,6 +249,12 @@ async def test_with_a_certificate_it_serves_https(tmp_path: Path) -> None:
         async with httpx.AsyncClient(trust_env=False, verify=trust, timeout=40) as client:
             answer = await client.post(f"{running.urls[0]}/get_session", json=CREDENTIALS)
             assert answer.json()["is_new"] is True
+            who = {"email": "ada@example.com", "password": "correct horse battery"}
+            own = {"Origin": running.urls[0]}
+            door = f"{running.urls[0]}/dashboard/signup"
+            cookie = (await client.post(door, data=who, headers=own)).headers["Set-Cookie"]
+            assert cookie.startswith("__Host-mooring-partner=")
+            assert "Secure" in cookie
         # Plain http to it, and a handshake that never comes, hold nothing up.
         async with await trio.open_tcp_stream("127.0.0.1", running.port) as plain:
             await plain.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -252,6 +252,24 @@ async def test_the_cookie_outlives_its_session_however_often_it_is_put_off(tmp_p
         assert int(life[1]) > (1 + MAX_EXTENSIONS) * week
 
 
+async def test_two_cookies_for_one_session_are_none(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        session_id, visitor = await it.session()
+        await visitor.open()
+        mark = {"mark": visitor.mark}
+        [held] = [f"{one.name}={one.value}" for one in visitor.client.cookies.jar]
+        planted = f"{held.partition('=')[0]}={'A' * 32}"
+        visitor.client.cookies.clear()
+        for cookies in (f"{held}; {planted}", f"{planted}; {held}"):
+            answer = await visitor.send("begin", mark, visitor.headers | {"Cookie": cookies})
+            assert answer.status_code == 400
+            assert await it.state(session_id) == "pending"
+        assert (
+            await visitor.send("begin", mark, visitor.headers | {"Cookie": held})
+        ).status_code == 303
+        assert await it.state(session_id) == "in_progress"
+
+
 async def test_every_page_has_a_strict_policy_and_leaks_no_link(tmp_path: Path) -> None:
     async with desk(tmp_path) as it:
         _, visitor = await it.session()
