@@ -21,6 +21,8 @@ async def a_dashboard(tmp_path: Path) -> AsyncIterator[Dash]:
 async def test_whoever_signs_up_is_logged_in_and_sees_the_overview(dash: Dash) -> None:
     answer = await dash.post("/dashboard/signup", **ADA)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
     (cookie,) = answer.headers.get_list("Set-Cookie")
     for mark in ("HttpOnly", "SameSite=Lax", "Path=/"):
         assert mark in cookie

@@ -68,6 +68,7 @@ async def test_they_are_there_for_everybody_with_tokens_set_or_not(
             for path in ("/openapi.json", "/asyncapi.json", "/docs", "/docs/docs.css"):
                 answer = await client.get(path)
                 assert answer.status_code == 200, path
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
                 seen = {"If-None-Match": answer.headers["ETag"]}
                 again = await client.get(path, headers=seen)
                 assert (again.status_code, again.content) == (304, b"")

@@ -37,6 +37,8 @@ async def test_a_file_may_be_kept_for_ever_since_its_address_names_its_content(
     assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
     (folder / "look.css").write_text("a { color: blue; }")
     assert Assets({"area": folder}).url("area/look.css") != before

@@ -15,6 +15,7 @@ from api.partner.house import PartnerHouse
 from api.partner.limits import partner_blueprint
 from api.reply import reply
 from tests.api.partner.partnering import PASSWORD, Counter, bearer, partnering
+from tests.api.wire import Refused, lined
 
 NAME = cookie_name(is_https=False)
 
@@ -131,3 +132,25 @@ async def test_people_are_not_shut_out_by_a_busy_api(tmp_path: Path) -> None:
         while (await it.get("/profile", person.bearer)).status_code == 200:
             pass
         assert (await it.client.get("/dashboard/who", headers=held)).status_code == 200
+
+
+async def test_a_live_line_by_cookie_is_for_our_own_pages_only(tmp_path: Path) -> None:
+    async with partnering(tmp_path, extra=visits) as it:
+        person = await it.sign_up()
+        body = {"return_url": "https://yourapp.com/cb"}
+        made = (await it.post("/sessions", body, person.bearer)).json()
+        path = f"/api/v1/sessions/{made['session_id']}/events?after=0"
+        held = (b"cookie", f"{NAME}={await token_of(it)}".encode())
+        own = (b"origin", f"http://127.0.0.1:{it.port}".encode())
+        for headers, status in (
+            ((held,), 401),
+            ((held, (b"sec-fetch-site", b"same-origin")), 401),
+            ((held, (b"origin", b"https://evil.example")), 403),
+            ((own,), 401),
+        ):
+            with pytest.raises(Refused) as refused:
+                async with lined(it.port, path, headers):
+                    pass
+            assert refused.value.status == status
+        async with lined(it.port, path, (held, own)) as line:
+            await line.until("session.created")

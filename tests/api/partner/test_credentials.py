@@ -62,6 +62,25 @@ async def test_two_credentials_at_once_are_none(tmp_path: Path) -> None:
         assert (await it.client.get("/api/v1/profile", headers=pairs)).status_code == 401
 
 
+async def test_answers_are_kept_by_nobody_and_taken_for_nothing_but_json(tmp_path: Path) -> None:
+    async with partnering(tmp_path) as it:
+        who = await it.sign_up()
+        answers = [
+            await it.get("/profile", who.bearer),
+            await it.get("/profile"),
+            await it.get("/nothing", who.bearer),
+            await it.post("/sessions", {"return_url": "https://yourapp.com/"}, who.bearer),
+            await it.post("/sessions", {}, who.bearer),
+            await it.get("/sessions", who.bearer),
+            await it.client.get("/.well-known/jwks.json"),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 401, 404, 201, 400, 200, 200]
+        for answer in answers:
+            assert answer.headers["Content-Type"] == "application/json"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert {answer.headers["Cache-Control"] for answer in answers[:-1]} == {"no-store"}
+
+
 async def test_usage_takes_either_credential(tmp_path: Path) -> None:
     async with partnering(tmp_path) as it:
         who = await it.sign_up()
