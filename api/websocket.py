@@ -1,24 +1,36 @@
 """A websocket between Hypercorn and the app, to the letter of RFC 6455.
 
 Hypercorn's stream is used, with this added: a frame that breaks the protocol is answered with the
-RFC's close code (Hypercorn drops the connection without a word); an answer to a ping is seen; what
-the app has framed itself goes out as it is; nothing is compressed, since every compressor costs
-300 KB and the readers of one event could not share its bytes.
+RFC's close code (Hypercorn drops the connection without a word); a refused handshake ends the
+connection (Hypercorn forgets it, and with it an app that has begun); an answer to a ping is seen;
+what the app has framed itself goes out as it is; nothing is compressed, since every compressor
+costs 300 KB and the readers of one event could not share its bytes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, Final
 
 import trio
-from hypercorn.protocol.events import Body, Data, Event, StreamClosed
+from hypercorn.protocol.events import (
+    Body,
+    Data,
+    EndBody,
+    Event,
+    Request,
+    Response,
+    StreamClosed,
+)
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping, Pong
 from wsproto.frame_protocol import CloseReason
+from wsproto.handshake import WEBSOCKET_VERSION
 from wsproto.utilities import LocalProtocolError
 
 # An ASGI message of our own: `frames` are whole websocket frames, ready to be sent.
@@ -33,6 +45,8 @@ SLOW_READER_S: Final = 90.0
 # How long a client has to take its close frame before the connection goes.
 _LINGER_S: Final = 1.0
 _TEXT: Final = 0x81
+# 16 bytes as base64.
+_GOOD_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -43,6 +57,16 @@ def text_frame(payload: bytes) -> bytes:
     if length < 65_536:
         return struct.pack("!BBH", _TEXT, 126, length) + payload
     return struct.pack("!BBQ", _TEXT, 127, length) + payload
+
+
+def _without_bad_key(request: Request) -> Request:
+    """Return the request without a key that is none, so that it is refused for its lack."""
+    headers = [
+        (name, value)
+        for name, value in request.headers
+        if name != b"sec-websocket-key" or _GOOD_KEY.fullmatch(value.strip())
+    ]
+    return dataclasses.replace(request, headers=headers)
 
 
 class WebsocketStream(WSStream):
@@ -60,13 +84,43 @@ class WebsocketStream(WSStream):
     _unanswered = False
 
     async def handle(self, event: Event) -> None:
+        if isinstance(event, Request):
+            await super().handle(_without_bad_key(event))
+            if self.closed:
+                await self.send(StreamClosed(stream_id=self.stream_id))
+            return
         if isinstance(event, Body | Data):
             if self._failed or self.closed:
                 return
-            if self.handshake.accepted and self.connection.state is ConnectionState.CLOSED:
+            if not self.handshake.accepted:
+                await self._refuse_early_data()
+                return
+            if self.connection.state is ConnectionState.CLOSED:
                 return  # what a client sends behind its close frame
             self._heard_at = trio.current_time()
         await super().handle(event)
+
+    async def _refuse_early_data(self) -> None:
+        """A client has to wait for the answer to its handshake (RFC 6455, 4.1)."""
+        if self.state is not ASGIWebsocketState.HANDSHAKE:
+            return  # it is being refused already
+        self.closed = True
+        if self.app_put is not None:
+            self.task_group.spawn(self._tell_app, CloseReason.ABNORMAL_CLOSURE)
+        await self._send_error_response(400)
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _send_error_response(self, status_code: int) -> None:
+        if status_code != 400 or self.handshake.version == WEBSOCKET_VERSION:
+            await super()._send_error_response(status_code)
+            return
+        headers = [
+            (b"sec-websocket-version", WEBSOCKET_VERSION),
+            (b"content-length", b"0"),
+            (b"connection", b"close"),
+        ]
+        await self.send(Response(stream_id=self.stream_id, status_code=426, headers=headers))
+        await self.send(EndBody(stream_id=self.stream_id))
 
     async def app_send(self, message: Any) -> None:
         if message is None:

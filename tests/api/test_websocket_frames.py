@@ -98,6 +98,41 @@ async def test_a_close_in_the_middle_of_a_message_is_answered(tmp_path: Path) ->
         await nothing_left(talk)
 
 
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+REFUSED: dict[str, tuple[dict[str, str], bytes, bytes]] = {
+    "another version": ({"Sec-WebSocket-Version": "8"}, b"", b"426"),
+    "no version": ({"Sec-WebSocket-Version": ""}, b"", b"426"),
+    "no key": ({"Sec-WebSocket-Key": ""}, b"", b"400"),
+    "a key that is none": ({"Sec-WebSocket-Key": "abc"}, b"", b"400"),
+    "a frame before there is an answer": ({}, frame(0x89), b"400"),
+    "a body": ({"Content-Length": "5"}, b"hello", b"400"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_handshake_that_is_refused_leaves_no_connection_and_no_subscriber(
+    tmp_path: Path, name: str
+) -> None:
+    changed, behind, status = REFUSED[name]
+    async with conversing(tmp_path) as talk:
+        target = f"/api/sessions/{await talk.open_session()}/stream"
+        headers = {"Host": f"127.0.0.1:{talk.port}"} | UPGRADE | changed
+        lines = [f"GET {target} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items() if v)]
+        stream = await trio.open_tcp_stream("127.0.0.1", talk.port)
+        async with stream:
+            await stream.send_all("\r\n".join([*lines, "", ""]).encode() + behind)
+            with trio.fail_after(15):  # and the server closes
+                answer = b"".join([part async for part in stream])
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert (b"sec-websocket-version: 13" in answer) == (status == b"426")
+        await nothing_left(talk)
+
+
 async def test_compression_is_not_agreed_to(tmp_path: Path) -> None:
     async with conversing(tmp_path) as talk:
         session_id = await talk.open_session()
