@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from quart import Blueprint, Response
 
+from actors.assistant import errors as assistant
 from actors.assistant.decider import stream_of
-from actors.assistant.errors import ConversationNotFound
 from api import assistant_requests as requests
 from api.assistant_desk import AssistantDesk
 from api.assistant_errors import PREFIX
@@ -25,7 +25,7 @@ def add_stream_routes(routes: Blueprint, desk: AssistantDesk, streams: Streams) 
     async def stream_of_existing(session_id: str) -> str:
         stream = stream_of(session_id)
         if not await streams.exists(stream):
-            raise ConversationNotFound(session_id[:128])
+            raise assistant.ConversationNotFound(session_id[:128])
         return stream
 
     async def websocket(session_id: str) -> None:
@@ -52,7 +52,12 @@ async def _obey(
                 message_id=desk.new_id(),
                 reply_id=desk.new_id(),
             )
-            message = await desk.post(session_id, command)
+            try:
+                message = await desk.post(session_id, command)
+            except assistant.FieldInvalid as error:
+                if error.field != "Idempotency-Key":
+                    raise
+                raise FieldInvalid("id", error.problem) from error  # what it is called here
             return {"seq": message.seq, "message": msgspec.to_builtins(message)}
         case "cancel":
             await desk.ask(session_id, requests.cancel(frame))

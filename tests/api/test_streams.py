@@ -189,6 +189,19 @@ async def test_a_client_talks_over_its_websocket(tmp_path: Path) -> None:
             assert (await line.until("error"))["id"] is None
 
 
+@pytest.mark.parametrize("key", ["", "k" * 129, "k\0"])
+async def test_an_id_that_cannot_be_a_key_is_refused_by_the_name_it_has_on_the_wire(
+    tmp_path: Path, key: str
+) -> None:
+    async with conversing(tmp_path) as talk:
+        session_id = await talk.open_session()
+        async with talk.line(session_id) as line:
+            await line.say(type="message", id=key, content="hello")
+            refused = await line.until("error")
+            assert (refused["id"], refused["statusCode"]) == (key, 400)
+            assert refused["message"].startswith("id must not")
+
+
 async def test_who_says_too_much_is_closed(tmp_path: Path) -> None:
     limits = StreamSettings(messages_per_s=2)
     async with conversing(tmp_path, streams=limits) as talk:
