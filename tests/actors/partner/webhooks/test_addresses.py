@@ -41,6 +41,7 @@ INSIDE_6 = [
     "::7f00:1",  # IPv4-compatible
     "fe80::1",
     "fe80::1%lo",
+    "2606:4700::1111%lo",  # a zone is this machine's, whatever address it is put to
     "fec0::1",
     "fc00::1",
     "fd12:3456::1",
