@@ -25,8 +25,8 @@ _PREFLIGHT_AGE_S: Final = 600
 _ALLOWED_METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID"
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SHOWN_HEADERS: Final = (
-    "ETag, Location, X-Request-Id, Retry-After, "
+SHOWN_HEADERS: Final = (
+    "ETag, Idempotent-Replayed, Location, Retry-After, WWW-Authenticate, X-Request-Id, "
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
 
@@ -129,7 +129,7 @@ def _allow_reading(
     """Let the script of an allowed page read the answer."""
     if verdict.cors_origin is not None:
         response.headers["Access-Control-Allow-Origin"] = str(verdict.cors_origin)
-        response.headers["Access-Control-Expose-Headers"] = _SHOWN_HEADERS
+        response.headers["Access-Control-Expose-Headers"] = SHOWN_HEADERS
     response.headers.add("Vary", "Origin")
 
 

@@ -185,6 +185,7 @@ def _create(id_: str, path: str, scheme: Scheme, summary: str) -> Operation:
                 description="The session.",
                 type=HostedSessionCreated,
                 example=_CREATED,
+                headers={"Idempotent-Replayed": "`true` where an earlier answer is given again."},
                 links=_LINKS,
             ),
         ),

@@ -21,7 +21,7 @@ _DESCRIPTION: Final = """\
 Mooring keeps sessions alive: logged-in browsers, conversations with an assistant, and hosted \
 pages that wait for their visitor.
 
-Every answer has `X-Request-Id`. A method that a path does not have is a 405 with `Allow`; a path \
+A method that a path does not have is a 405 with `Allow`; a path \
 that does not exist is a 404 in its family's error shape. Fields that a route does not know are \
 ignored. All times are UTC, ISO 8601, with milliseconds. The live streams are described in \
 `/asyncapi.json`."""
@@ -78,6 +78,7 @@ def openapi_document(
         "paths": paths,
         "components": {
             "schemas": schemas.components,
+            "headers": {name: _HEADERS[name] for name in (*_ON_ALL, *_ON_LIMITED)},
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
@@ -158,7 +159,17 @@ def _responses(operation: Operation, schemas: Schemas) -> Mapping[str, Any]:
             response["headers"] = {name: _HEADERS[name] for name in sorted(names)}
         own = responses.get(str(status))
         responses[str(status)] = response if own is None else _either(own, response)
-    return dict(sorted(responses.items()))
+    standing = _standing_headers(operation.path)
+    return {
+        status: {**response, "headers": {**response.get("headers", {}), **standing}}
+        for status, response in sorted(responses.items())
+    }
+
+
+def _standing_headers(path: str) -> Mapping[str, Any]:
+    """Return what every answer of a path has, whatever it is."""
+    names = (*_ON_ALL, *_ON_LIMITED) if path.startswith("/api/v1/") else _ON_ALL
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _either(own: Mapping[str, Any], error: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,10 +210,29 @@ def _link(link: Link) -> Mapping[str, Any]:
     }
 
 
+_ON_ALL: Final = ("X-Request-Id",)
+_ON_LIMITED: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_NUMBER: Final = {"type": "string", "pattern": "^[0-9]+$"}
 _HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "X-Request-Id": {
+        "description": "The name of the request; each of its log lines has it.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{20}$"},
+    },
+    "X-RateLimit-Limit": {
+        "description": "How many requests a minute are allowed; absent where nobody is counted.",
+        "schema": _NUMBER,
+    },
+    "X-RateLimit-Remaining": {
+        "description": "How many of them are left in this minute.",
+        "schema": _NUMBER,
+    },
+    "X-RateLimit-Reset": {
+        "description": "When the next minute begins, in Unix seconds.",
+        "schema": _NUMBER,
+    },
     "Retry-After": {
         "description": "Seconds after which another try may go better.",
-        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "schema": _NUMBER,
     },
     "WWW-Authenticate": {
         "description": "The kind of credential that is needed.",

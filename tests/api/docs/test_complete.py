@@ -15,6 +15,7 @@ from actors.partner.hosted.events import HostedEvent
 from actors.partner.hosted.flows import FLOWS
 from actors.partner.webhooks import EVENT_TYPES as WEBHOOK_EVENT_TYPES
 from api import errors as door
+from api.app import SHOWN_HEADERS
 from api.config import known_settings
 from api.docs import make_documents
 from api.docs.__main__ import text as api_page
@@ -139,3 +140,16 @@ def test_docs_name_every_route_error_event_and_setting() -> None:
         assert f"`{name}`" in (DOCS / "webhooks.md").read_text()
     for setting in known_settings():
         assert f"`{setting.variable}`" in everything
+
+
+def test_pages_of_other_origins_may_read_every_header_that_is_described() -> None:
+    described = {
+        name
+        for entry in OPENAPI["paths"].values()
+        for operation in entry.values()
+        for response in operation["responses"].values()
+        for name in response.get("headers", ())
+    }
+    # Those that any page may read (Fetch, "CORS-safelisted response-header name"), or none.
+    anyway = {"Cache-Control", "Content-Type", "Set-Cookie"}
+    assert described - anyway == set(SHOWN_HEADERS.split(", "))
