@@ -28,6 +28,7 @@ from actors.partner.hosted import (
     SessionNotFound,
     TakeOver,
     digest_of,
+    is_token,
     new_token,
 )
 from actors.partner.hosted.errors import AnswerInvalid, LimitOfVisit
@@ -87,7 +88,8 @@ class VisitorViews:
         return self._shown.unknown()
 
     async def back(self, token: str) -> Response:
-        return _see(f"/s/{token}")
+        # What could be no link of ours might be no header either.
+        return _see(f"/s/{token}") if is_token(token) else self._shown.unknown()
 
     async def act(self, name: str, token: str) -> Response:
         """Do what a form asks for, and lead back to the page, which shows what has come of it."""

@@ -192,6 +192,21 @@ async def test_expired_cancelled_and_unknown_pages_say_what_happened_and_where_t
         assert nobody.page.headers["Referrer-Policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize("token", ["%0d%0aX-Evil:%201", "%00", "%5C%5Cevil.example", "é", "x"])
+async def test_a_forms_address_leads_to_its_page_and_made_up_ones_nowhere(
+    tmp_path: Path, token: str
+) -> None:
+    async with desk(tmp_path) as it:
+        _, visitor = await it.session()
+        again = await it.it.client.get(f"{visitor.path}/begin")
+        assert (again.status_code, again.headers["Location"]) == (303, visitor.path)
+        for method in ("GET", "HEAD"):
+            nowhere = await it.it.client.request(method, f"/s/{token}/begin")
+            assert nowhere.status_code == 404
+            assert "Location" not in nowhere.headers
+            assert nowhere.headers["Content-Type"].startswith("text/html")
+
+
 async def test_a_form_is_taken_only_from_our_page_in_that_browser(tmp_path: Path) -> None:
     async with desk(tmp_path) as it:
         session_id, visitor = await it.session()
