@@ -94,6 +94,7 @@ class _WebhookViews:
         person = await self._frame.person()
         person.check_may_change()
         id_ = (await read_form(request)).raw("webhook")
+        await self._webhooks.endpoint(person.tenant_id, id_)  # the form leads back to it
         try:
             await self._webhooks.resend(person.tenant_id, attempt_id)
         except PartnerError as error:

@@ -82,6 +82,8 @@ async def test_an_attempt_shows_what_was_answered_and_can_be_made_again(dash: Da
         shown = ("Delivered", "attempt 1", "HTTP 200", "&lt;b&gt;thanks&lt;/b&gt;")
         page = await page_with(dash, path, "session.cancelled</strong>", *shown)
         (resend,) = re.findall(r'action="(/dashboard/attempts/[^"]+/resend)"', page)
+        for made_up in ("x\r\nX-Evil: 1", "../keys", ""):
+            assert (await dash.post(resend, webhook=made_up)).status_code == 404
         done = await dash.post(resend, webhook=path.rpartition("/")[2])
         assert (done.status_code, done.headers["Location"]) == (303, f"{path}?said=resent")
         await page_with(dash, path, "attempt 2", "asked for")
