@@ -271,9 +271,14 @@ async def test_the_certificate_is_the_names_though_the_connection_is_the_address
 
 
 async def test_no_connection_is_kept_for_the_next_name(tmp_path: Path) -> None:
+    async def stay(stream: Stream) -> None:
+        await answer(stream)
+        while await stream.receive_some():
+            await answer(stream)
+
     server, client = certificate(tmp_path, "hooks.example")
     names = Names(["127.0.0.1"])
-    async with receiving(tls=server) as receiver, sending(names, tls=client) as sender:
+    async with receiving(stay, tls=server) as receiver, sending(names, tls=client) as sender:
         for _ in range(3):
             assert (await sender(to(f"https://hooks.example:{receiver.port}/"))).taken
     assert receiver.connections == 3
