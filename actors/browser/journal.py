@@ -57,6 +57,8 @@ _LOG: Final = structlog.get_logger("mooring.browser")
 _WRITE: Final = "write"
 _LOOK: Final = "look"
 _HOLD: Final = "hold"
+_RECLAIM: Final = "reclaim"
+_RECLAIM_S: Final = 2.0
 _RETRY_S: Final = 1.0
 _USES_S: Final = 60.0
 _PAGE: Final = 100
@@ -69,6 +71,10 @@ class _TryAgain(msgspec.Struct, frozen=True):
 
 
 class _WriteUses(msgspec.Struct, frozen=True):
+    pass
+
+
+class _TryToReclaim(msgspec.Struct, frozen=True):
     pass
 
 
@@ -109,6 +115,8 @@ class BrowserJournal(Actor):
         self._tenures = Tenures(log)
         self._taking = trio.Lock()  # one session after the other is taken over
         self._registry = [] if registry is None else registry
+        self._lost: set[str] = set()  # in an outage; perhaps nobody has them
+        self._reclaiming = False
         self._looks: dict[str, tuple[LookFor, Reply]] = {}
         self._looked = 0
 
@@ -147,6 +155,11 @@ class BrowserJournal(Actor):
                 self._go_on()
             case _WriteUses():
                 self._go_on(with_uses=True)
+            case _TryToReclaim() if not self._reclaiming:
+                self._reclaiming = True
+                self.start_job(_RECLAIM, self._reclaim)
+            case _TryToReclaim():
+                pass  # it looks again when that has ended
             case _:
                 raise TypeError(f"{self.ref.address} does not know {message!r}")
         return None
@@ -157,6 +170,8 @@ class BrowserJournal(Actor):
                 self._tell_found(end)
             case "hold":
                 self._tenure_ended(end)
+            case "reclaim":
+                self._reclaimed(end)
             case _:
                 self._write_ended(end)
 
@@ -274,7 +289,10 @@ class BrowserJournal(Actor):
         if end.error is not None:
             raise end.error
         if end.value is not None and self._tenures.has(*end.value):
-            self._lose(end.value[0])
+            session_id, _ = end.value
+            self._lose(session_id)
+            self._lost.add(session_id)
+            self.set_timer(_RECLAIM, _RECLAIM_S, _TryToReclaim())
 
     def _lose(self, session_id: str) -> None:
         """Forget a session: what is known of it may no longer be so, and nothing is written."""
@@ -306,9 +324,29 @@ class BrowserJournal(Actor):
 
     async def _found(self, session_id: str) -> KeptSession | None:
         async with self._taking:
-            place = self._places.get(session_id) or await self._take_over(session_id)
+            place = self._places.get(session_id)
+            if place is None:
+                place = await self._take_over(session_id)
+                return None if place is None else self._stock(session_id, place)
+        # Somebody has just found it already, or the registry does not know it any more.
         ends = any(it.session_id == session_id and it.event == CLOSED for it in self._news)
-        return None if place is None or ends else self._stock(session_id, place)
+        return None if place.login is None or ends else _kept(session_id, place, place.login)
+
+    async def _reclaim(self) -> None:
+        """Have again what was lost in an outage, unless another server has it by now."""
+        for session_id in tuple(self._lost):
+            with suppress(NotOwner):
+                if (found := await self._found(session_id)) is not None:
+                    for registry in self._registry:
+                        registry.signal(Found(kept=found))
+            self._lost.discard(session_id)
+
+    def _reclaimed(self, end: JobEnded) -> None:
+        self._reclaiming = False
+        if end.error is not None and not isinstance(end.error, StoreError):
+            raise end.error
+        if self._lost:
+            self.set_timer(_RECLAIM, _RECLAIM_S, _TryToReclaim())
 
     def _tell_found(self, end: JobEnded) -> None:
         message, reply = self._looks.pop(end.name)

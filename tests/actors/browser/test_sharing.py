@@ -133,6 +133,8 @@ async def test_browsers_end_before_their_lease_and_others_have_them_after_it(aut
         with pytest.raises(NotOwner):
             await one.run(Task(), session_id)
         assert "session.closed" not in await other.events(session_id)
+        await trio.sleep(60)
+        assert (await one.list(), await lives_at(other)) == ((), [session_id])
         assert site.logins == {"driver-1": 1}
 
 
@@ -143,8 +145,12 @@ async def test_after_an_outage_that_outlasted_the_lease_a_session_is_restored_wh
     async with two_houses(site) as (one, _):
         session_id = (await one.get()).session_id
         with cut_off(one):
-            await trio.sleep(2 * LEASE_S)
+            await trio.sleep(4 * LEASE_S)
             assert await one.list() == ()
+        await trio.sleep(5)
+        assert [view.status for view in await one.list()] == ["waiting"]
+        types = await one.events(session_id)
+        assert types[-1] == "session.parked"
         done = await one.run(Task(), session_id)
         assert (done.session_id, done.is_new_session) == (session_id, False)
         assert site.logins == {"driver-1": 1}
@@ -159,6 +165,9 @@ async def test_many_that_ask_for_a_session_that_has_moved_get_the_same_one(autoj
         asked += [other.run_soon(Task(), session_id) for session_id in ids for _ in range(5)]
         assert {(await each.outcome()).session_id for each in asked} == ids
         assert site.logins == {"driver-1": 1, "driver-2": 1}
+        for session_id in ids:
+            types = await other.events(session_id)
+            assert types.count("session.parked") == types.count("session.recovered") == 1
 
 
 async def test_an_id_that_nobody_ever_had_is_not_found(autojump_clock):
