@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 import trio
+from wsproto.utilities import RemoteProtocolError
 
 from tests.api.partner.partnering import PASSWORD, bearer
 from tests.api.wire import Closed, Refused, lined
@@ -137,6 +138,8 @@ class Chat:
                         if "at" in frame:
                             self.seen.append(frame["seq"])
             except (OSError, Closed, Refused, trio.BrokenResourceError, trio.TooSlowError):
+                await trio.sleep(_PAUSE_S)
+            except RemoteProtocolError:  # killed in the middle of the answer to the handshake
                 await trio.sleep(_PAUSE_S)
 
     async def check(self) -> None:
