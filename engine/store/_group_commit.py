@@ -118,7 +118,8 @@ class GroupCommit:
     def statistics(self, *, reads: int) -> StoreStatistics:
         """Return a store's statistics; the reads are its own to count."""
         away = self._recovery is not None and self._recovery.trouble is not None
-        failing = None if self._failing is None else getattr(self._failing, "reason", "")
+        error = self._failing
+        failing = None if error is None else getattr(error, "reason", str(error))
         return StoreStatistics(
             commits=self._commits,
             refused=self._refused,

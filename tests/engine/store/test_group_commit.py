@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.errors import CommitUnknown, StoreUnavailable
+from engine.errors import CommitUnknown, StoreDamaged, StoreUnavailable
 from engine.store import Commit, CommitDone, CommitLimits
 from engine.store._group_commit import GroupCommit, Outcome, running
 from tests.engine.store.parts import commit
@@ -228,6 +228,19 @@ async def test_a_store_that_crashes_leaves_nobody_waiting(
         with pytest.raises(StoreUnavailable):
             await group.commit(commit(), 10)
     assert "crashed" in caplog.text
+
+
+async def test_storage_that_is_damaged_says_so(autojump_clock: MockClock) -> None:
+    damaged = StoreDamaged("mooring.db", detail="the image is malformed")
+
+    class Damaged(Storage):
+        async def apply(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+            return [damaged for _ in commits]
+
+    async with _line(Damaged()) as group:
+        with pytest.raises(StoreDamaged):
+            await group.commit(commit(), 10)
+        assert group.statistics(reads=0).failing == str(damaged)
 
 
 async def test_while_the_storage_is_away_commits_wait_in_line_until_their_deadlines(
