@@ -24,7 +24,7 @@ from hypercorn.typing import (
 )
 
 from api.errors import answer_to
-from api.request_counts import WEBSOCKET, RequestCounts
+from api.server.request_counts import WEBSOCKET, RequestCounts
 from api.settings import Network
 from engine.clock import Clock
 

@@ -14,11 +14,11 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from api.access import note_failure, note_session, request_id
 from api.any_but import AnyBut
 from api.body import BODY_DEADLINE_S, BoundedRequest
-from api.connection import HTTPConnection, Socket, WebsocketConnection
-from api.drain import Drain
 from api.errors import ServerStopping, answer_to, is_unexpected
 from api.guard import Admitted, Facts, Policy, Preflight, Refused, decide
 from api.reply import reply_error
+from api.server.connection import HTTPConnection, Socket, WebsocketConnection
+from api.server.drain import Drain
 from engine.clock import Clock, SystemClock
 
 _PREFLIGHT_AGE_S: Final = 600

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from actors.assistant.errors import ConversationError
 from actors.browser import errors as browser
 from actors.partner.errors import PartnerError
-from api import assistant_errors
+from api.assistant import errors as assistant_errors
 from api.partner import errors as partner_errors
 from engine.errors import (
     ActorCrashed,

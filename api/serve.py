@@ -30,31 +30,31 @@ from api import log
 from api.access import AccessLog
 from api.address import Address
 from api.app import App
-from api.assistant import assistant_routes
-from api.assistant_desk import AssistantDesk
-from api.assistant_house import open_assistant
-from api.browser import BrowserDesk, browser_routes
-from api.browser_stream import browser_stream_routes
+from api.assistant.desk import AssistantDesk
+from api.assistant.house import open_assistant
+from api.assistant.routes import assistant_routes
+from api.browser.routes import BrowserDesk, browser_routes
+from api.browser.stream import browser_stream_routes
 from api.chat.routes import chat_routes
 from api.config import Config
 from api.datadir import hold_data_dir, tell_url
 from api.demo.process import open_demo_process
 from api.docs import docs_routes, make_documents
-from api.drain import Drain
 from api.guard import policy_for
-from api.health import health_routes
 from api.house import House, open_house
 from api.keyfile import master_keys
-from api.listen import bound_url, open_listeners
-from api.metrics import metrics_routes
+from api.monitoring.health import health_routes
+from api.monitoring.metrics import metrics_routes
+from api.monitoring.watch import Watch, open_watch
 from api.partner.credentials import Reach
 from api.partner.house import PartnerHouse, open_partner, partner_routes
 from api.retention import open_retention
+from api.server.drain import Drain
+from api.server.listen import bound_url, open_listeners
+from api.server.signals import Stop
+from api.server.web import Web, load_tls
 from api.settings import SettingError, StartError, public_origin
-from api.signals import Stop
 from api.streams import Streams
-from api.watch import Watch, open_watch
-from api.web import Web, load_tls
 from engine.clock import Clock, SystemClock
 from engine.durable import Log
 from engine.errors import MooringError

@@ -11,7 +11,7 @@ import trio
 from quart.wrappers.response import ResponseBody
 
 from api import stream_frames as frames
-from api.drain import Drain
+from api.server.drain import Drain
 from api.stream_frames import Show
 from engine.errors import BeyondNewest, StoreError, StreamEnded, TooManySubscribers
 from engine.stream import Cursor

@@ -10,9 +10,9 @@ import structlog
 import trio
 
 from api import stream_frames as frames
-from api.connection import Socket
 from api.errors import FieldInvalid, answer_to
-from api.websocket import text_frame
+from api.server.connection import Socket
+from api.server.websocket import text_frame
 from engine.errors import MooringError
 
 # Takes a client's frame and its type, and returns the fields of its ack; raises to refuse.

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from api.websocket import text_frame
+from api.server.websocket import text_frame
 from engine.errors import BeyondNewest
 from engine.store import Event
 

@@ -14,15 +14,15 @@ from quart import Response, request, websocket
 from quart_trio.wrappers import TrioResponse
 
 from api import stream_frames as frames
-from api.connection import Socket
-from api.drain import Drain
 from api.errors import NotAcceptable, ServerStopping
 from api.query import take_sequence
+from api.server.connection import Socket
+from api.server.drain import Drain
+from api.server.websocket import text_frame
 from api.settings import StreamSettings
 from api.sse import EventStream
 from api.stream_client import Obey, StreamClient
 from api.stream_frames import Show
-from api.websocket import text_frame
 from engine.errors import BeyondNewest, StoreError, StreamEnded
 from engine.store import Store
 from engine.stream import Cursor, StreamHub

@@ -7,12 +7,9 @@ its message from them. No message repeats a secret, or tells one tenant what ano
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from actors.partner.rate import Rate
 from engine.errors import DomainError
-
-if TYPE_CHECKING:
-    from actors.partner.limits import Rate
 
 
 class PartnerError(DomainError):

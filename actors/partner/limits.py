@@ -14,17 +14,10 @@ from typing import Final
 import msgspec
 
 from actors.partner.errors import RateLimited
+from actors.partner.rate import Rate
 
 WINDOW_S: Final = 60
 _REMEMBERED: Final = 50_000
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of a window, as `X-RateLimit-*` says it; `resets_at_s` is in Unix seconds."""
-
-    limit: int
-    remaining: int
-    resets_at_s: int
 
 
 class Window:

@@ -8,13 +8,13 @@ import msgspec
 import trio
 from quart import Blueprint, websocket
 
-from api.connection import Socket
 from api.dashboard.feed import Bell, Feed
 from api.dashboard.frame import Frame
-from api.drain import Drain
+from api.server.connection import Socket
+from api.server.drain import Drain
+from api.server.websocket import text_frame
 from api.stream_client import StreamClient
 from api.streams import SERVICE_RESTART
-from api.websocket import text_frame
 
 # Whatever happens, a page that is open is drawn again this often and no more.
 _PACE_S: Final = 1.0

@@ -23,8 +23,8 @@ from api.dashboard.profile import add_profile_views
 from api.dashboard.sessions import add_session_views
 from api.dashboard.troubles import trouble_page
 from api.dashboard.webhooks import add_webhook_views
-from api.drain import Drain
 from api.pages import Pages
+from api.server.drain import Drain
 from engine.clock import Clock
 from engine.store import Store
 

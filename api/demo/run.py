@@ -17,11 +17,11 @@ from hypercorn.typing import Framework
 from quart_trio import QuartTrio
 
 from api.address import parse_address
-from api.connection import HTTPConnection
 from api.demo.captcha import make_captcha
 from api.demo.memory import Memory
 from api.demo.portal import make_portal
-from api.listen import AddressUnavailable, open_listener
+from api.server.connection import HTTPConnection
+from api.server.listen import AddressUnavailable, open_listener
 from engine.clock import Clock
 
 _GRACE_S: Final = 0.5

@@ -11,7 +11,7 @@ from actors.assistant import errors as assistant
 from actors.assistant.bounds import MAX_CONTENT_BYTES, MAX_ID_CHARS, MAX_TITLE_CHARS
 from actors.assistant.commands import OnBusy
 from actors.assistant.records import Message, Session, SessionStatus
-from api.assistant_errors import PREFIX, NoActiveSession
+from api.assistant.errors import PREFIX, NoActiveSession
 from api.docs.errors import WITH_BODY
 from api.docs.operation import (
     AFTER,

@@ -18,11 +18,11 @@ from actors.browser import errors as browser
 from actors.partner import errors as partner
 from actors.partner.hosted import State
 from actors.partner.hosted import errors as hosted
-from actors.partner.limits import Rate
+from actors.partner.rate import Rate
 from actors.partner.webhooks import errors as webhooks
 from api import errors as door
-from api.assistant_errors import NoActiveSession
-from api.assistant_errors import is_ours as is_assistants
+from api.assistant.errors import NoActiveSession
+from api.assistant.errors import is_ours as is_assistants
 from api.docs.operation import Operation
 from api.errors import Answer, answer_to
 from api.partner.errors import is_ours as is_partners

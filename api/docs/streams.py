@@ -14,7 +14,7 @@ import msgspec
 from actors.assistant.commands import OnBusy
 from actors.assistant.events import ConversationEvent
 from actors.partner.hosted.events import HostedEvent
-from api.assistant_errors import PREFIX
+from api.assistant.errors import PREFIX
 from api.docs.errors import ErrorOfAssistant
 from api.docs.operation import OPERATOR, Scheme, Timestamp
 from api.partner.sessions import SESSIONS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import msgspec
 from quart import Blueprint
@@ -83,54 +83,23 @@ async def open_partner(
         public_url: what the links of hosted sessions begin with.
         drain_s: what the actors' jobs get at the end; the next start goes on with the rest.
     """
-
     feed = Feed()
-
-    async def permit(change: Change) -> None:
-        await tenants.ask(change.tenant_id, change_note(change))
-
-    async with AsyncExitStack() as stack:
-        webhooks = await stack.enter_async_context(
-            open_webhooks(
-                settings,
-                log=house.log,
-                waker=house.waker,
-                sealer=house.sealer,
-                clock=clock,
-                permit=permit,
-                drain_s=drain_s,
-            )
-        )
-
-        async def tell(tenant_id: str, reached: QuotaReached) -> None:
-            await webhooks.notify(quota_notification(tenant_id, reached))
-
-        tenants = await stack.enter_async_context(
-            open_tenants(
-                settings,
-                log=house.log,
-                waker=house.waker,
-                sealer=house.sealer,
-                clock=clock,
-                tell=tell,
-                drain_s=drain_s,
-            )
-        )
-        hosted = await stack.enter_async_context(
-            open_hosted(
-                settings,
-                log=house.log,
-                waker=house.waker,
-                sealer=house.sealer,
-                clock=clock,
-                tenants=tenants,
-                notify=webhooks.notify,
-                public_url=public_url,
-                on_change=feed.ring,
-                drain_s=drain_s,
-            )
-        )
-        passwords = await stack.enter_async_context(open_passwords(clock, cost=password_cost))
+    async with (
+        _open_tenants(settings, house, clock=clock, drain_s=drain_s) as (tenants, webhooks),
+        open_hosted(
+            settings,
+            log=house.log,
+            waker=house.waker,
+            sealer=house.sealer,
+            clock=clock,
+            tenants=tenants,
+            notify=webhooks.notify,
+            public_url=public_url,
+            on_change=feed.ring,
+            drain_s=drain_s,
+        ) as hosted,
+        open_passwords(clock, cost=password_cost) as passwords,
+    ):
         yield PartnerHouse(
             settings=settings,
             tenants=tenants,
@@ -142,6 +111,41 @@ async def open_partner(
             feed=feed,
             clock=clock,
         )
+
+
+@asynccontextmanager
+async def _open_tenants(
+    settings: PartnerSettings, house: House, *, clock: Clock, drain_s: float
+) -> AsyncIterator[tuple[Tenants, Webhooks]]:
+    """Open tenants and their webhooks, which tell each other what they must know."""
+
+    async def permit(change: Change) -> None:
+        await tenants.ask(change.tenant_id, change_note(change))
+
+    async def tell(tenant_id: str, reached: QuotaReached) -> None:
+        await webhooks.notify(quota_notification(tenant_id, reached))
+
+    async with (
+        open_webhooks(
+            settings,
+            log=house.log,
+            waker=house.waker,
+            sealer=house.sealer,
+            clock=clock,
+            permit=permit,
+            drain_s=drain_s,
+        ) as webhooks,
+        open_tenants(
+            settings,
+            log=house.log,
+            waker=house.waker,
+            sealer=house.sealer,
+            clock=clock,
+            tell=tell,
+            drain_s=drain_s,
+        ) as tenants,
+    ):
+        yield tenants, webhooks
 
 
 def partner_routes(partner: PartnerHouse, reach: Reach, streams: Streams) -> Sequence[Blueprint]:

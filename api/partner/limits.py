@@ -12,7 +12,8 @@ from typing import Final
 from quart import Blueprint, Response, g, has_request_context, request, websocket
 
 from actors.partner.errors import RateLimited
-from actors.partner.limits import Rate, Windows
+from actors.partner.limits import Windows
+from actors.partner.rate import Rate
 from actors.partner.tenants.throttle import client_name
 from api.access import client_of
 from api.settings import Network

@@ -15,16 +15,16 @@ from actors.assistant.settings import AssistantSettings
 from api.access import AccessLog
 from api.address import Address
 from api.app import App
-from api.assistant import assistant_routes
-from api.assistant_house import open_assistant
+from api.assistant.house import open_assistant
+from api.assistant.routes import assistant_routes
 from api.chat.routes import chat_routes
-from api.drain import Drain
 from api.guard import policy_for
 from api.house import House, open_house
-from api.listen import open_listener
+from api.server.drain import Drain
+from api.server.listen import open_listener
+from api.server.web import Web
 from api.settings import Settings, StreamSettings
 from api.streams import Streams
-from api.web import Web
 from engine.clock import Clock, SystemClock
 from engine.seal import MasterKey, Sealer
 from tests.api.wire import Line, lined

@@ -21,21 +21,21 @@ from actors.browser.settings import BrowserSettings
 from api.access import AccessLog
 from api.address import Address, Origin
 from api.app import App
-from api.browser import browser_routes
-from api.drain import Drain
+from api.browser.routes import browser_routes
 from api.guard import Policy, policy_for
-from api.health import Doctor, health_routes
-from api.listen import open_listener
+from api.monitoring.health import Doctor, health_routes
+from api.monitoring.vitals import Vitals
+from api.server.drain import Drain
+from api.server.listen import open_listener
+from api.server.web import Web
 from api.settings import Network
-from api.vitals import Vitals
-from api.web import Web
 from engine.clock import SeededClock
 from tests.api.desk import Desk
 
 ROOT = Path(__file__).parents[2]
 # The whole program, and the same without browsers.
 MOORING = (str(Path(sys.executable).with_name("mooring")),)
-ON_PAPER = (sys.executable, "-m", "tests.api.server")
+ON_PAPER = (sys.executable, "-m", "tests.api.desk_cli")
 CREDENTIALS = {"username": "driver-1", "password": "harbor-1", "captcha_api_key": "key"}
 
 

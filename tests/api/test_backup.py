@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import trio
 
+from tests.api.cli.test_store import run
 from tests.api.harness import server
-from tests.api.test_metrics import OPENING
-from tests.api.test_store_cli import run
+from tests.api.monitoring.test_metrics import OPENING
 from tests.faults.private_postgres import PrivatePostgres
 
 KEY = "A" * 43 + "="

@@ -15,7 +15,7 @@ import trio
 from api import log
 from engine import Actor, open_supervisor
 from tests.api.harness import CREDENTIALS, opened, server
-from tests.api.test_metrics import OPENING
+from tests.api.monitoring.test_metrics import OPENING
 
 _log = structlog.get_logger("mooring.test")
 

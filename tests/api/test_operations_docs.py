@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from api.cli import main
+from api.cli.main import main
 from api.config import known_settings
 from tests.api.harness import ROOT
 

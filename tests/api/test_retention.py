@@ -18,9 +18,9 @@ from engine.clock import SystemClock
 from engine.durable import Log
 from engine.store import ListQuery, Store, open_memory
 from engine.stream import StreamHub
+from tests.api.cli.test_store import run
 from tests.api.conversing import conversing
 from tests.api.harness import server
-from tests.api.test_store_cli import run
 from tests.engine.store.parts import put
 
 

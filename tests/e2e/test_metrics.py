@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from tests.api.test_metrics import Scrape, scrape
+from tests.api.monitoring.test_metrics import Scrape, scrape
 from tests.e2e.running import Mooring, mooring
 
 

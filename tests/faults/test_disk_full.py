@@ -19,9 +19,9 @@ import msgspec
 import pytest
 import trio
 
+from tests.api.cli.test_store import run
 from tests.api.harness import Server, server
-from tests.api.test_metrics import scrape
-from tests.api.test_store_cli import run
+from tests.api.monitoring.test_metrics import scrape
 from tests.faults.load import (
     CUT_OFF,
     SETTINGS,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.api.test_metrics import scrape
-from tests.api.test_store_cli import run
+from tests.api.cli.test_store import run
+from tests.api.monitoring.test_metrics import scrape
 from tests.e2e.running import (
     Mooring,
     browser_pids,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.api.test_metrics import scrape
-from tests.api.test_store_cli import run
+from tests.api.cli.test_store import run
+from tests.api.monitoring.test_metrics import scrape
 from tests.e2e.running import Mooring, demo_on_its_own, mooring
 from tests.faults.load import CUT_OFF, SETTINGS, Driver, Load, loaded, until_idle
 from tests.faults.private_postgres import PrivatePostgres, private_postgres

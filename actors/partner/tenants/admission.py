@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.partner.limits import Rate
+from actors.partner.rate import Rate
 from actors.partner.tenants.ledger import DayUsage
 from actors.partner.tenants.principal import Environment, Principal
 from actors.partner.tenants.records import User

@@ -19,15 +19,15 @@ from actors.partner.tenants import ChangeProfile, Principal
 from api.access import AccessLog
 from api.address import Address
 from api.app import App
-from api.drain import Drain
 from api.guard import policy_for
 from api.house import House, open_house
-from api.listen import open_listener
 from api.partner.credentials import Reach
 from api.partner.house import PartnerHouse, open_partner, partner_routes
+from api.server.drain import Drain
+from api.server.listen import open_listener
+from api.server.web import Web
 from api.settings import Settings, StreamSettings
 from api.streams import Streams
-from api.web import Web
 from engine.clock import SystemClock
 from engine.seal import Sealer
 from tests.api.partner.partnering import CHEAP, MASTER

@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from api.demo.run import open_demo
-from api.listen import AddressUnavailable
+from api.server.listen import AddressUnavailable
 from engine.clock import SystemClock
 
 

@@ -14,8 +14,8 @@ from api import serve
 from api.address import Address
 from api.app import App
 from api.config import load
-from api.drain import Drain
-from api.listen import open_listener
+from api.server.drain import Drain
+from api.server.listen import open_listener
 from engine.seal import MasterKey
 from tests.api.desk import open_desk
 

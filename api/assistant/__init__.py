@@ -1,0 +1,1 @@
+"""Conversations over REST and websocket, as the contract has them."""

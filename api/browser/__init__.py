@@ -1,0 +1,1 @@
+"""Browser sessions over REST, and what happens to them over websocket."""

@@ -1,0 +1,1 @@
+"""The web server: sockets, connections and websockets, from the start to the drain."""
