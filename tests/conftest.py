@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+import traceback
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="cases for each route that Schemathesis makes up; 30 are some thousands in all",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what a group of errors comes to: pytest stops at the tenth nursery."""
+    report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, BaseExceptionGroup):
+        leaves = "\n".join(
+            "".join(traceback.format_exception(leaf)) for leaf in _leaves(call.excinfo.value)
+        )
+        report.sections.append(("The errors in the groups", leaves))
+    return report
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ events of one session keep their order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from actors.browser.journal_messages import (
     Settle,
     Used,
 )
+from actors.browser.outbox import Outbox
 from actors.browser.place import (
     CLOSED,
     KIND,
@@ -36,14 +37,11 @@ from actors.browser.place import (
     Change,
     News,
     Place,
-    after,
-    beginning,
     commit_of,
     place_in,
     stream_of,
-    until_closed,
 )
-from actors.browser.saved import SavedSession, Vault, alias_of
+from actors.browser.saved import Vault, alias_of
 from actors.browser.tenures import Tenures
 from engine import DEFERRED, Actor, ActorRef, Clock, JobEnded, Reply, StopReason
 from engine.clock import timestamp
@@ -62,8 +60,6 @@ _RECLAIM_S: Final = 2.0
 _RETRY_S: Final = 1.0
 _USES_S: Final = 60.0
 _PAGE: Final = 100
-_MOST_WAITING: Final = 10_000  # events; while the store is away the oldest are given up
-_MOST_AT_ONCE: Final = 500  # events of one commit
 
 
 class _TryAgain(msgspec.Struct, frozen=True):
@@ -107,10 +103,7 @@ class BrowserJournal(Actor):
         self._vault = vault
         self._forgets = forget or vault is None
         self._places: dict[str, Place] = {}
-        self._news: list[News] = []  # some of it may just be on its way to the store
-        self._saves: dict[str, SavedSession] = {}  # the newest, where it is not written yet
-        self._used: set[str] = set()  # places that the store does not have so
-        self._replies: dict[str, list[Reply]] = {}
+        self._outbox = Outbox(self._places, vault)
         self._busy = False
         self._tenures = Tenures(log)
         self._taking = trio.Lock()  # one session after the other is taken over
@@ -142,7 +135,7 @@ class BrowserJournal(Actor):
             case Used(session_id=session_id):
                 self._note_use(session_id)
             case Keep(session_id=session_id):
-                self._saves[session_id] = message.saved
+                self._outbox.save(session_id, message.saved)
                 return self._promise(session_id)
             case Settle(session_id=session_id):
                 return self._promise(session_id)
@@ -187,14 +180,14 @@ class BrowserJournal(Actor):
 
     async def on_stop(self, reason: StopReason) -> None:
         """What has happened until now is written before the store closes."""
-        while self._due or self._used:
+        while not self._outbox.is_empty:
             await self._write(with_uses=True)
 
     # -- what comes in -------------------------------------------------------------------------
 
     def _note(self, session_id: str, event: str, **data: Any) -> None:
         now = self._clock.now()
-        self._news.append(
+        self._outbox.note(
             News(
                 session_id=session_id,
                 event=event,
@@ -203,8 +196,6 @@ class BrowserJournal(Actor):
                 at_ms=milliseconds(now),
             )
         )
-        if len(self._news) > _MOST_WAITING:
-            del self._news[0]
         self._go_on()
 
     def _note_use(self, session_id: str) -> None:
@@ -212,12 +203,11 @@ class BrowserJournal(Actor):
         if place is not None and place.login is not None:
             now_ms = milliseconds(self._clock.now())
             self._places[session_id] = msgspec.structs.replace(place, used_ms=now_ms)
-            if not self._used:
+            if self._outbox.use(session_id):
                 self.set_timer("uses", _USES_S, _WriteUses())
-            self._used.add(session_id)
 
     def _promise(self, session_id: str) -> Any:
-        self._replies.setdefault(session_id, []).append(self.defer())
+        self._outbox.promise(session_id, [self.defer()])
         self._go_on()
         return DEFERRED
 
@@ -298,7 +288,7 @@ class BrowserJournal(Actor):
         """Forget a session: what is known of it may no longer be so, and nothing is written."""
         self._tenures.lose(session_id)
         self._places.pop(session_id, None)
-        self._done(session_id, [it for it in self._news if it.session_id == session_id], kept=False)
+        self._outbox.drop(session_id)
         for registry in self._registry:
             registry.signal(SessionMoved(session_id=session_id))
 
@@ -329,8 +319,9 @@ class BrowserJournal(Actor):
                 place = await self._take_over(session_id)
                 return None if place is None else self._stock(session_id, place)
         # Somebody has just found it already, or the registry does not know it any more.
-        ends = any(it.session_id == session_id and it.event == CLOSED for it in self._news)
-        return None if place.login is None or ends else _kept(session_id, place, place.login)
+        if place.login is None or self._outbox.ends(session_id):
+            return None
+        return _kept(session_id, place, place.login)
 
     async def _reclaim(self) -> None:
         """Have again what was lost in an outage, unless another server has it by now."""
@@ -364,25 +355,19 @@ class BrowserJournal(Actor):
 
     # -- writing -------------------------------------------------------------------------------
 
-    @property
-    def _due(self) -> bool:
-        return bool(self._news or self._saves or self._replies)
-
     def _go_on(self, *, with_uses: bool = False) -> None:
-        if (self._due or with_uses) and not self._busy and not self.stopping:
+        if (self._outbox.is_due or with_uses) and not self._busy and not self.stopping:
             self._busy = True
             self.start_job(_WRITE, self._write_all, with_uses)
 
     async def _write_all(self, with_uses: bool) -> None:
-        while self._due or with_uses:
+        while self._outbox.is_due or with_uses:
             await self._write(with_uses=with_uses)
             with_uses = False
 
     async def _write(self, *, with_uses: bool = False) -> None:
         """Write what waits, a commit for each session: first those that end and set names free."""
-        changes = list(self._changes(with_uses=with_uses))
-        # Who asks from here on asks for more than these changes.
-        replies, self._replies = self._replies, {}
+        changes, replies = self._outbox.take(with_uses=with_uses)
         failures: list[StoreError] = []
         for closing in (True, False):
             async with trio.open_nursery() as nursery:
@@ -392,35 +377,6 @@ class BrowserJournal(Actor):
                         nursery.start_soon(self._write_one, change, waiting, failures)
         if failures:
             raise failures[0]
-
-    def _changes(self, *, with_uses: bool) -> Iterator[Change]:
-        news: dict[str, list[News]] = {}
-        for each in self._news:
-            news.setdefault(each.session_id, []).append(each)
-        uses = self._used if with_uses else ()
-        for session_id in dict.fromkeys((*news, *self._saves, *self._replies, *uses)):
-            change = self._change(session_id, news.get(session_id, []))
-            if change is None:
-                self._done(session_id, news.get(session_id, []), kept=False)
-            else:
-                yield change
-
-    def _change(self, session_id: str, news: Sequence[News]) -> Change | None:
-        """Return what is to be written of a session; None when there is none to write of."""
-        before = self._places.get(session_id)
-        if before is None and news:
-            before = beginning(news[0])
-        if before is None:
-            return None
-        more = len(news) > _MOST_AT_ONCE
-        news = until_closed(news[:_MOST_AT_ONCE])
-        saved, login = self._saves.get(session_id), None
-        if saved is not None and self._vault is not None:
-            login = self._vault.logins(saved.credentials)[0]
-        now = after(before, news, saved, login)
-        return Change(
-            session_id=session_id, before=before, now=now, news=news, saved=saved, more=more
-        )
 
     async def _write_one(
         self, change: Change, replies: Sequence[Reply], failures: list[StoreError]
@@ -449,7 +405,7 @@ class BrowserJournal(Actor):
         if commit.events:
             self._log.publish(commit.stream, commit.events)
         if change.more and change.now.status != "closed":
-            self._replies.setdefault(change.session_id, [])[:0] = replies
+            self._outbox.promise(change.session_id, replies)
             return
         for reply in replies:
             reply.answer(change.now.login is not None)
@@ -471,29 +427,15 @@ class BrowserJournal(Actor):
 
     def _settle(self, change: Change) -> None:
         """It is durable; what has come in meanwhile is not."""
+        self._outbox.written(change)
         session_id, now = change.session_id, change.now
-        if self._saves.get(session_id) is change.saved:
-            self._saves.pop(session_id, None)
         there = self._places.get(session_id)
-        if there is None or there is change.before:
-            self._used.discard(session_id)
-        else:  # it has been used meanwhile
-            now = msgspec.structs.replace(now, used_ms=max(now.used_ms, there.used_ms))
         if now.status == "closed":
             self._places.pop(session_id, None)
             self._tenures.let_go(session_id)
-        else:
-            self._places[session_id] = now
-        self._done(session_id, change.news)
-
-    def _done(self, session_id: str, news: Sequence[News], *, kept: bool | None = None) -> None:
-        done = set(map(id, news))
-        self._news = [it for it in self._news if id(it) not in done]
-        if kept is not None:
-            self._saves.pop(session_id, None)
-            self._used.discard(session_id)
-            for reply in self._replies.pop(session_id, []):
-                reply.answer(kept)
+        else:  # it may have been used meanwhile
+            used_ms = now.used_ms if there is None else max(now.used_ms, there.used_ms)
+            self._places[session_id] = msgspec.structs.replace(now, used_ms=used_ms)
 
 
 def _kept(session_id: str, place: Place, login: str) -> KeptSession:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.browser.bundles import DebugBundles
 from actors.browser.chromium_actor import ChromiumActor, OpenContexts
+from actors.browser.errors import SessionNotFound
 from actors.browser.journal import BrowserJournal
 from actors.browser.keeper import Keeper
 from actors.browser.messages import (
@@ -221,7 +222,8 @@ class House:
         self.machine.heal()
         self.site.heal()
         for view in await self.list():
-            await self.close(view.session_id)
+            with suppress(SessionNotFound):  # it has ended while others were closed
+                await self.close(view.session_id)
         await trio.sleep(300.0)
         assert await self.list() == ()
         await wait_all_tasks_blocked()
