@@ -28,6 +28,7 @@ from api.dashboard.refusal import refusal_of
 from api.dashboard.timeline import read_timeline
 from api.errors import FieldInvalid as TypedInvalid
 from api.pages import qr_svg
+from api.pages.bidi import escaped
 from engine.clock import Clock
 from engine.errors import CursorInvalid
 from engine.store import Store
@@ -219,7 +220,7 @@ def _readable(value: Any) -> str:
     """Return JSON for people; empty where there is nothing."""
     if not value:
         return ""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return escaped(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _address(query: dict[str, str]) -> str:

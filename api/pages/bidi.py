@@ -27,6 +27,14 @@ def balanced(text: str) -> str:
     return "".join(map(_balanced, _PARAGRAPH.split(text)))
 
 
+def escaped(json: str) -> str:
+    """Return JSON text that means the same, and has each mark written as an escape.
+
+    Marks are only ever within its strings; so it can be shown, copied and read as JSON again.
+    """
+    return _MARK.sub(lambda mark: f"\\u{ord(mark[0]):04x}", json)
+
+
 def _balanced(line: str) -> str:
     kept: list[str] = []
     ends: list[str] = []  # of what is open, the innermost last

@@ -116,7 +116,7 @@ class Mooring:
         """The log's lines so far."""
         return [json.loads(line) for line in self.errors.decode().splitlines()]
 
-    async def stop(self, number: int = signal.SIGTERM, *, within_s: float = 15) -> int:
+    async def stop(self, number: int = signal.SIGTERM, *, within_s: float = 60) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         with trio.fail_after(within_s):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.bidi import balanced
+from api.pages.bidi import balanced, escaped
 
 MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 LRI, PDI, RLO, PDF = "\u2066", "\u2069", "\u202e", "\u202c"
@@ -58,3 +60,11 @@ def _left_open(line: str) -> int:
             depths[-1] -= 1
             assert depths[-1] >= 0
     return len(depths) - 1 + depths[-1]
+
+
+@given(st.text(alphabet=st.sampled_from(f'a"\\\n{MARKS}')))
+def test_json_with_its_marks_escaped_means_the_same_and_needs_no_balance(text: str) -> None:
+    shown = escaped(json.dumps({text: text}, ensure_ascii=False))
+    assert json.loads(shown) == {text: text}
+    assert balanced(shown) == shown
+    assert not set(shown) & set(MARKS)
