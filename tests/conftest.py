@@ -14,6 +14,9 @@ from hypothesis import settings
 from tests.faults.private_postgres import PrivatePostgres, private_postgres
 from tests.leaks import footprint, leaks
 
+# Few tests that take minutes, more that take seconds, and the rest.
+_ORDER = ("faults", "e2e", "tests")
+
 # How long an example takes is the machine's business: nothing here is timed.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -39,8 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes longest begin first, so that no worker is left alone with it at the end."""
-    items.sort(key=lambda item: "faults" not in item.path.parts)
+    """Begin with the files that take longest, so that no worker is left alone with one."""
+    items.sort(key=lambda item: next(i for i, it in enumerate(_ORDER) if it in item.path.parts))
 
 
 @pytest.hookimpl(wrapper=True)
