@@ -384,6 +384,7 @@ class BrowserJournal(Actor):
         now_ms = milliseconds(self._clock.now())
         try:
             if not await self._may_write(change):
+                self._lose(change.session_id)
                 for reply in replies:
                     reply.answer(False)
                 return
@@ -401,7 +402,10 @@ class BrowserJournal(Actor):
             _LOG.error("browser_session_given_up", stream=stream, cause=str(error))
             self._lose(change.session_id)
             return
-        self._settle(change)
+        if self._tenures.may_write(change.session_id, epoch=epoch):
+            self._settle(change)
+        else:  # it is durable, and what has become of it since is not known
+            self._outbox.written(change)
         if commit.events:
             self._log.publish(commit.stream, commit.events)
         if change.more and change.now.status != "closed":

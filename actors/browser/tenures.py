@@ -36,9 +36,12 @@ class Tenures:
         self._held[session_id] = tenure
         return tenure
 
-    def may_write(self, session_id: str) -> bool:
-        """Tell whether what is known of a session is still the truth."""
-        return self._ownership is None or session_id in self._held
+    def may_write(self, session_id: str, *, epoch: int | None = None) -> bool:
+        """Tell whether what is known of a session is still the truth; as it was under `epoch`."""
+        if self._ownership is None:
+            return True
+        tenure = self._held.get(session_id)
+        return tenure is not None and epoch in (None, tenure.epoch)
 
     def epoch_of(self, session_id: str) -> int:
         """Return what commits of a session are written under."""

@@ -46,6 +46,21 @@ def cut_off(house: House):
         setattr(house.store, name, method)
 
 
+@contextmanager
+def answered_late(house: House):
+    """Let this server's commits hold, and hear of it only when its lease is over."""
+    commit = house.store.commit
+
+    async def late(*args: object, **more: object) -> object:
+        done = await commit(*args, **more)
+        await trio.sleep(2 * LEASE_S)
+        return done
+
+    with cut_off(house):
+        house.store.commit = late
+        yield
+
+
 async def lives_at(house: House) -> list[str]:
     return [view.session_id for view in await house.list() if view.status == "live"]
 
@@ -128,7 +143,7 @@ async def test_browsers_end_before_their_lease_and_others_have_them_after_it(aut
                 await working.outcome()
             with pytest.raises(NotKnown):
                 await one.run(Task(), session_id)
-            await trio.sleep(LEASE_S)
+            await trio.sleep(1.5 * LEASE_S)
             assert (await other.run(Task(), session_id)).session_id == session_id
         with pytest.raises(NotOwner):
             await one.run(Task(), session_id)
@@ -153,6 +168,22 @@ async def test_after_an_outage_that_outlasted_the_lease_a_session_is_restored_wh
         assert types[-1] == "session.parked"
         done = await one.run(Task(), session_id)
         assert (done.session_id, done.is_new_session) == (session_id, False)
+        assert site.logins == {"driver-1": 1}
+
+
+async def test_a_commit_whose_answer_outlasts_the_lease_brings_nothing_back(autojump_clock):
+    site = Site()
+    async with two_houses(site) as (one, other):
+        session_id = (await one.get()).session_id
+        with answered_late(one):
+            await one.run(Task(), session_id)
+            await trio.sleep(1.5 * LEASE_S)
+            assert (await other.run(Task(), session_id)).session_id == session_id
+            await trio.sleep(2 * LEASE_S)
+        assert (await one.list(), await lives_at(other)) == ((), [session_id])
+        types = await other.events(session_id)
+        assert "session.closed" not in types
+        assert types.count("session.parked") == types.count("session.recovered") == 1
         assert site.logins == {"driver-1": 1}
 
 
