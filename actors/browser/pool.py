@@ -291,10 +291,11 @@ class BrowserPool(Actor):
         del self._processes[process.address]
 
     def _statistics(self) -> PoolStatistics:
+        no_spare = self._spare is None
         return PoolStatistics(
             processes=len(self._processes),
             contexts=len(self._owners),
-            spare=self._spare is not None,
+            spare=not no_spare,
             waiting=len(self._takers),
-            failing=self._launching.cause if self._launching.failing else "",
+            failing=self._launching.cause if self._launching.failing and no_spare else "",
         )

@@ -42,7 +42,8 @@ class PoolStatistics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         waiting: sessions that wait for a context.
-        failing: why no Chromium could be launched lately; empty when the last one was of use.
+        failing: why no Chromium could be launched lately; empty when the last one was of use, and
+            while a spare context waits, since then nobody is held up by it.
     """
 
     processes: int

@@ -103,11 +103,11 @@ def test_our_own_logs_and_the_libraries_warnings_leave_by_one_door_as_json_lines
     structlog.get_logger("mooring.browser").info("opened", session="s")
     structlog.get_logger("engine.supervisor").debug("too fine")
     logging.getLogger("httpx").info("HTTP Request: POST https://x")
-    logging.getLogger("pyppeteer").warning("went %s", "away")
+    logging.getLogger("library").warning("went %s", "away")
     warnings.showwarning("old", UserWarning, "library.py", 1)
     found = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in found[:2]] == ["opened", "went away"]
-    assert [line["logger"] for line in found] == ["mooring.browser", "pyppeteer", "py.warnings"]
+    assert [line["logger"] for line in found] == ["mooring.browser", "library", "py.warnings"]
     assert found[0]["session"] == "s"
 
 

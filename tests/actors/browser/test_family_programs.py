@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -173,6 +173,8 @@ def test_a_kill_at_any_moment_loses_no_session(before: list[Step], after: list[S
 
 @settings(max_examples=150, deadline=None)
 @given(program=st.lists(steps, max_size=40))
+# A launch fails, and then nobody needs it any more.
+@example(program=[("get", 0), ("site down", 0), ("wait", 3), ("get", 1), ("break launching", 0)])
 def test_every_program_answers_everybody_and_leaves_nothing(program: list[Step]):
     trio.run(lambda: run(program, drain_s=0.0, leaves=True), clock=MockClock(autojump_threshold=0))
 
