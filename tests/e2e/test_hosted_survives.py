@@ -34,7 +34,7 @@ async def test_sessions_and_their_time_and_visitors_survive_a_kill(tmp_path: Pat
     port = free_port()
     env = {
         "MOORING_BIND": f"127.0.0.1:{port}",
-        "MOORING_PARTNER__SESSION_TTL_S": "6",
+        "MOORING_PARTNER__SESSION_TTL_S": "15",
         "MOORING_PARTNER__RATE_LIMIT_PER_MINUTE": "100000",  # this asks again and again
     }
     place, headers = Place(port), {}
