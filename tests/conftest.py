@@ -18,8 +18,11 @@ from tests.leaks import footprint, leaks
 _ORDER = ("faults", "e2e", "tests")
 
 # How long an example takes is the machine's business: nothing here is timed.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# The same code is tried with the same examples, so that a change is blamed for what it did;
+# `pytest --hypothesis-profile=explore` looks for new ones.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
