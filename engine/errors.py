@@ -174,10 +174,15 @@ class CursorInvalid(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot serve now (`reason`); a commit that got this was not written."""
+    """The store cannot serve now (`reason`); a commit that got this was not written.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the store is not available: {reason}")
+    Args:
+        detail: where, and what was said there; for the log and the operator's eyes only.
+    """
+
+    def __init__(self, reason: str, *, detail: str = "") -> None:
+        where = f" ({detail})" if detail else ""
+        super().__init__(f"the store is not available: {reason}{where}")
         self.reason = reason
 
 

@@ -12,6 +12,7 @@ import click
 import httpx
 import trio
 
+from api.cli.options import config_file
 from api.config import load
 from api.datadir import Holder, find_holder
 from api.serve import CLEANUP_S
@@ -23,13 +24,7 @@ _TELL_EVERY_S: Final = 1.0
 
 
 @click.command()
-@click.option(
-    "--config",
-    "file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Settings, in place of mooring.toml.",
-)
+@config_file
 def drain(*, file: Path | None) -> None:
     """Let the server finish what it does, take nothing new, and end.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from api.cli.options import config_file
 from api.cli.store import or_exit
 from api.config import load
 from api.datadir import hold_data_dir
@@ -20,13 +21,7 @@ def key() -> None:
 
 
 @key.command("rotate")
-@click.option(
-    "--config",
-    "file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Settings, in place of mooring.toml.",
-)
+@config_file
 def rotate_key(*, file: Path | None) -> None:
     """Put a new master key in place of the old one, and seal everything anew.
 

@@ -12,6 +12,7 @@ import click
 from actors.browser.family import open_browser_sessions
 from api.cli.drain import drain
 from api.cli.key import key
+from api.cli.options import config_file
 from api.cli.partner import partner
 from api.cli.store import store
 from api.config import load
@@ -39,13 +40,7 @@ main.add_command(store)
     multiple=True,
     help="Where to listen, as 127.0.0.1:5010; may be given several times.",
 )
-@click.option(
-    "--config",
-    "file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Settings, in place of mooring.toml.",
-)
+@config_file
 def serve(*, demo: bool, bind: tuple[str, ...], file: Path | None) -> None:
     """Serve until SIGTERM or SIGINT.
 

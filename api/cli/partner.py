@@ -21,6 +21,7 @@ from actors.partner.tenants.principal import Role
 from actors.partner.tenants.records import QuotaReached
 from api import log
 from api.address import Address
+from api.cli.options import config_file
 from api.cli.signing import rotate_signing_key
 from api.cli.store import or_exit
 from api.config import Config, load
@@ -34,13 +35,6 @@ from engine.errors import MooringError
 from engine.seal import Sealer
 
 _TIMEOUT_S: Final = 30.0
-_config = click.option(
-    "--config",
-    "file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Settings, in place of mooring.toml.",
-)
 _email = click.option("--email", required=True, metavar="ADDRESS", help="Whose account.")
 _stdin = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input, up to its end."
@@ -69,7 +63,7 @@ partner.add_command(rotate_signing_key)
     show_default=True,
     help="A member may do everything but manage keys, webhooks and the profile.",
 )
-@_config
+@config_file
 def add_user(
     *, email: str, password_stdin: bool, tenant: str | None, role: str, file: Path | None
 ) -> None:
@@ -87,7 +81,7 @@ def add_user(
 @partner.command("reset-password")
 @_email
 @_stdin
-@_config
+@config_file
 def reset_password(*, email: str, password_stdin: bool, file: Path | None) -> None:
     """Give an account a new password, and end its logins. The server must not run meanwhile."""
     password = _password(from_stdin=password_stdin)
@@ -105,7 +99,7 @@ def reset_password(*, email: str, password_stdin: bool, file: Path | None) -> No
 @click.option("--user-id", metavar="ID", help="Your own name for the visitor.")
 @click.option("--flow", metavar="NAME", help="What the visitor is to do; consent if not given.")
 @click.option("--server", metavar="URL", help="The server; without it, the one of the settings.")
-@_config
+@config_file
 def create_session(
     *,
     key: str,

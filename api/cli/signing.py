@@ -11,6 +11,7 @@ import click
 from actors.partner.hosted import SigningKeys
 from actors.partner.tenants.principal import ENVIRONMENTS, Environment
 from api import log
+from api.cli.options import config_file
 from api.cli.store import or_exit
 from api.config import load
 from api.datadir import hold_data_dir
@@ -27,13 +28,7 @@ from engine.seal import Sealer
     required=True,
     help="Whose receipts are signed with another key from now on.",
 )
-@click.option(
-    "--config",
-    "file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Settings, in place of mooring.toml.",
-)
+@config_file
 def rotate_signing_key(*, environment: str, file: Path | None) -> None:
     """Sign receipts with a new key. The server must not run meanwhile.
 

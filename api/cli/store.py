@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 import trio
 
+from api.cli.options import config_file
 from api.config import load
 from api.datadir import hold_data_dir
 from api.retention import erase_tenant, erase_user
@@ -33,14 +34,6 @@ from engine.store import (
 _T = TypeVar("_T")
 _PRIVATE: Final = 0o600
 
-_config = click.option(
-    "--config",
-    "file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Settings, in place of mooring.toml.",
-)
-
 
 @click.group()
 def store() -> None:
@@ -53,7 +46,7 @@ def store() -> None:
 
 
 @store.command()
-@_config
+@config_file
 def check(*, file: Path | None) -> None:
     """Look for damage and contradictions in the database."""
     report: CheckReport = _with_store(file, _check)
@@ -65,7 +58,7 @@ def check(*, file: Path | None) -> None:
 
 
 @store.command("export")
-@_config
+@config_file
 @click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
 def export_lines(*, file: Path | None, output: Path) -> None:
     """Write everything there is to OUTPUT, as JSON lines; - is the standard output.
@@ -77,7 +70,7 @@ def export_lines(*, file: Path | None, output: Path) -> None:
 
 
 @store.command("import")
-@_config
+@config_file
 @click.argument("source", type=click.Path(path_type=Path, dir_okay=False))
 def import_lines(*, file: Path | None, source: Path) -> None:
     """Bring in an export, all of it or nothing; - is the standard input.
@@ -89,7 +82,7 @@ def import_lines(*, file: Path | None, source: Path) -> None:
 
 
 @store.command()
-@_config
+@config_file
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 def backup(*, file: Path | None, target: Path) -> None:
     """Copy the database to FILE, also while the server runs; the copy is checked.
@@ -119,7 +112,7 @@ def copy(*, source: str, target: str) -> None:
 
 
 @store.command()
-@_config
+@config_file
 @click.option("--user", metavar="BUSINESS/USER", help="Or USER, whatever the business.")
 @click.option("--tenant", metavar="ID", help="With all of its sessions, keys and webhooks.")
 def erase(*, file: Path | None, user: str | None, tenant: str | None) -> None:

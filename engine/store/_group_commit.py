@@ -16,7 +16,13 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 import trio
 
-from engine.errors import CommitRefused, CommitUnknown, StoreError, StoreUnavailable
+from engine.errors import (
+    CommitRefused,
+    CommitUnknown,
+    StoreDamaged,
+    StoreError,
+    StoreUnavailable,
+)
 from engine.histogram import SECONDS, SIZES, Histogram
 from engine.store._commit import Commit, size_of
 from engine.store._protocol import CommitDone, StoreStatistics
@@ -118,8 +124,7 @@ class GroupCommit:
     def statistics(self, *, reads: int) -> StoreStatistics:
         """Return a store's statistics; the reads are its own to count."""
         away = self._recovery is not None and self._recovery.trouble is not None
-        error = self._failing
-        failing = None if error is None else getattr(error, "reason", str(error))
+        failing = None if self._failing is None else _in_our_words(self._failing)
         return StoreStatistics(
             commits=self._commits,
             refused=self._refused,
@@ -320,6 +325,17 @@ class GroupCommit:
     def _why_late(self) -> str:
         trouble = None if self._recovery is None else self._recovery.trouble
         return _LATE if trouble is None else f"{_LATE}: {trouble}"
+
+
+def _in_our_words(error: StoreError) -> str:
+    """Return why a batch failed, without the place: everybody may ask for it."""
+    match error:
+        case StoreUnavailable(reason=reason) | CommitUnknown(reason=reason):
+            return reason
+        case StoreDamaged(detail=detail):
+            return detail
+        case _:
+            return type(error).__name__
 
 
 @asynccontextmanager

@@ -79,7 +79,7 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreDamaged(str(path), detail=str(error))
-    return StoreUnavailable(f"{_REASONS.get(code, 'the database failed')} ({path}: {error})")
+    return StoreUnavailable(_REASONS.get(code, "the database failed"), detail=f"{path}: {error}")
 
 
 def is_of_the_storage(error: sqlite3.Error) -> bool:

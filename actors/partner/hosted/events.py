@@ -10,6 +10,7 @@ fields are let through when reading: a log outlives the program that wrote it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -127,4 +128,9 @@ def decode_event(body: bytes) -> Recorded:
 
 def sent_to_tenant(event: Event) -> bytes:
     """Return what a subscriber of the tenant's gets of a stored event: a `HostedEvent`."""
-    return _ENCODER.encode(_SENT.decode(event.body))
+    return _sent(event.body)
+
+
+@lru_cache(maxsize=64)  # whoever watches is sent the same copy
+def _sent(body: bytes) -> bytes:
+    return _ENCODER.encode(_SENT.decode(body))

@@ -23,8 +23,10 @@ async def _write_on(store: SqliteStore) -> None:
 async def test_a_full_disk_refuses_commits_until_there_is_room_again(path: Path) -> None:
     async with open_sqlite(path, max_bytes=400_000) as store:
         await store.begin_epoch()
-        with pytest.raises(StoreUnavailable, match="the disk is full"):
+        with pytest.raises(StoreUnavailable, match="the disk is full") as caught:
             await _write_on(store)
+        assert str(path) in str(caught.value)
+        assert store.statistics().failing == "the disk is full"  # everybody may ask for this
         report = await store.check()
         assert report.problems == ()
         assert report.streams == report.events > 5
