@@ -43,6 +43,15 @@ async def _write_and_kill(where: str, lines: int) -> Mapping[str, int]:
     return acknowledged
 
 
+async def _until_gone(backend: SqliteBackend | PostgresBackend) -> None:
+    """Wait until the database, too, is done with what the killed process had sent."""
+    if isinstance(backend, PostgresBackend):
+        theirs = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'mooring'"
+        with trio.fail_after(60):
+            while backend.server.sql(theirs):
+                await trio.sleep(0.01)
+
+
 async def _hold_against(store: Store, acknowledged: Mapping[str, int]) -> None:
     assert (await store.check()).problems == ()
     for stream, seq in acknowledged.items():
@@ -70,6 +79,7 @@ async def test_what_was_acknowledged_survives_being_killed_again_and_again(
     acknowledged: dict[str, int] = {}
     for number, commits in enumerate(KILLS, start=1):
         acknowledged |= await _write_and_kill(backend.where, commits)
+        await _until_gone(backend)
         async with backend.open() as store:
             await _hold_against(store, acknowledged)
             assert await store.begin_epoch() == 2 * number
