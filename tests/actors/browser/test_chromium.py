@@ -31,6 +31,13 @@ def zombies() -> list[processes.Process]:
     return [each for each in processes._all() if each.state == "Z" and each.parent == os.getpid()]
 
 
+@pytest.fixture(autouse=True)
+def nothing_inherited() -> None:
+    """Whoever has launched a Chromium inherits orphans: also those of servers that tests killed."""
+    for orphan in zombies():
+        os.waitpid(orphan.pid, os.WNOHANG)
+
+
 def assert_nothing_left(pid: int, directory: Path) -> None:
     assert processes.find(str(directory), {pid}) == ()
     assert zombies() == []
