@@ -133,11 +133,6 @@ async def follow(port: int, writer: Writer, seen: list[dict[str, Any]], stop: tr
             continue
 
 
-# httpx leaves the body of a request unfinished whose connection is reset under it.
-@pytest.mark.filterwarnings(
-    "ignore:.*ByteStream.__aiter__:pytest.PytestUnraisableExceptionWarning",
-    "ignore:.*ByteStream.__aiter__:ResourceWarning",
-)
 async def test_what_was_acknowledged_survives_a_server_that_is_killed_again_and_again(
     tmp_path: Path,
 ) -> None:

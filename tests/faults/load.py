@@ -35,13 +35,6 @@ class Over(Exception):
     """The load has been ended; what had not been answered by then is not asked again."""
 
 
-# httpx closes none of the generators that it reads an answer with when the connection is cut.
-CUT_OFF: Final = (
-    "ignore:Exception ignored in. <async_generator object .*ByteStream"
-    ":pytest.PytestUnraisableExceptionWarning"
-)
-
-
 class Place:
     """Where the server is now, and how it goes."""
 

@@ -23,7 +23,6 @@ from tests.api.cli.test_store import run
 from tests.api.harness import Server, server
 from tests.api.monitoring.test_metrics import scrape
 from tests.faults.load import (
-    CUT_OFF,
     SETTINGS,
     Chat,
     Client,
@@ -35,7 +34,6 @@ from tests.faults.load import (
 )
 from tests.faults.rounds import ROUNDS, tell
 
-pytestmark = pytest.mark.filterwarnings(CUT_OFF)
 # The write-ahead log alone may take half of it.
 _DISK_BYTES = 96 * 1024 * 1024
 

@@ -22,7 +22,6 @@ from tests.e2e.running import (
     mooring,
 )
 from tests.faults.load import (
-    CUT_OFF,
     SETTINGS,
     Chat,
     Client,
@@ -37,7 +36,6 @@ from tests.faults.private_postgres import PrivatePostgres
 from tests.faults.rounds import ROUNDS, chance, tell
 from tests.leaks import reap_orphans
 
-pytestmark = pytest.mark.filterwarnings(CUT_OFF)
 KEY = "A" * 43 + "="
 
 

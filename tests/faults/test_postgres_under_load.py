@@ -11,7 +11,7 @@ import trio
 from tests.api.cli.test_store import run
 from tests.api.monitoring.test_metrics import scrape
 from tests.e2e.running import Mooring, demo_on_its_own, mooring
-from tests.faults.load import CUT_OFF, SETTINGS, Driver, Load, loaded, until_idle
+from tests.faults.load import SETTINGS, Driver, Load, loaded, until_idle
 from tests.faults.private_postgres import PrivatePostgres, private_postgres
 from tests.faults.proxy import Proxy, open_proxy
 from tests.faults.rounds import ROUNDS, chance, tell
@@ -19,7 +19,6 @@ from tests.faults.test_kill import KEY, data_dir, everybody
 
 __all__ = ["data_dir"]
 
-pytestmark = pytest.mark.filterwarnings(CUT_OFF)
 # Short, so that an outage outlasts it, and sessions are lost and had again.
 LEASE_S = "5"
 
