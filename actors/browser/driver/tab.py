@@ -88,11 +88,13 @@ class Tab:
         """Take over the tab of an earlier connection.
 
         One that is stuck, on a dialog that opened while nobody was connected, say, is loaded again;
-        if that does not help, it is replaced by a new one.
+        now and then its renderer crashes at that, so it is loaded once more. If that does not help
+        either, it is replaced by a new one.
         """
         self.url = url
-        for reload in (False, True):
-            with trio.move_on_after(_TAKE_TIMEOUT_S):
+        for reload in (False, True, True):
+            # One that can't even be left is refused the second time.
+            with trio.move_on_after(_TAKE_TIMEOUT_S), suppress(CommandRefused):
                 await self._attach(target_id, reload=reload)
                 return
             self._journal.note("the tab did not answer")
