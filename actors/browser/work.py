@@ -40,6 +40,7 @@ _LOG: Final = structlog.get_logger("mooring.browser")
 _TAKE_TIMEOUT_S: Final = 60.0
 _REGAIN_TIMEOUT_S: Final = 15.0
 _SAVE_TIMEOUT_S: Final = 5.0
+_RETURN_TIMEOUT_S: Final = 10.0
 _GONE_TRIES: Final = 3
 _GONE_PAUSE_S: Final = 0.2
 
@@ -298,11 +299,26 @@ class PageWork:
 
     async def _reopen(self) -> None:
         context = await self._regain()
-        if context is None:
-            context = await self._take()
-            if self._saved is not None:
-                await context.restore(self._saved)
+        if context is not None:
+            await self._ensure_login(context)
+            return
+        context, saved = await self._take(), self._saved
+        if saved is not None:
+            await context.restore(saved)
         await self._ensure_login(context)
+        if saved is not None:
+            await self._return_to(saved.url, context.page)
+
+    async def _return_to(self, url: str, page: Page) -> None:
+        """Open what the page showed last; that it does not come any more costs nobody the login."""
+        if url == page.url or not url.startswith(("http://", "https://")):
+            return
+        try:
+            await page.goto(url, timeout_s=_RETURN_TIMEOUT_S)
+        except BrowserGone:
+            raise
+        except PageError:
+            await self._equipment.portal.refresh(page)
 
     async def _regain(self) -> Context | None:
         """A dropped socket is reattached: then the context is there, with its page."""

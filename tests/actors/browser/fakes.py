@@ -51,6 +51,7 @@ class Machine:
         broken: launching fails.
         barren: Chromiums start, and open no context.
         deaf: nobody can connect.
+        gone_pages: addresses that do not open any more.
         violations: what must never happen, and did.
     """
 
@@ -63,6 +64,7 @@ class Machine:
         self.broken = False
         self.barren = False
         self.deaf = False
+        self.gone_pages: set[str] = set()
         self.launches = 0
         self.launched_at: list[float] = []
         self.running: dict[str, FakeChromium] = {}
@@ -289,6 +291,15 @@ class FakePage:
             if site.down:
                 raise NavigationFailed(url, "connection refused")
             self._profile.url = url
+
+    async def goto(self, url: str, *, timeout_s: float) -> int:
+        """Open a page that is not the portal adapter's business."""
+        with self.in_use(f"goto {url}"):
+            await self._browser.take()
+            if url in self._browser.machine.gone_pages:
+                raise NavigationFailed(url, f"no answer within {timeout_s:g} s")
+            self._profile.url = url
+            return 200
 
     async def receive(self, cookie: Cookie) -> None:
         with self.in_use("cookie"):

@@ -20,9 +20,10 @@ from actors.browser.portals.portal import Credentials
 from engine.errors import StoreUnavailable
 from engine.seal import MasterKey
 from engine.store import MemoryDisk
-from tests.actors.browser.fakes import Site, Task
+from tests.actors.browser.fakes import HOME, Site, Task
 from tests.actors.browser.house import KEY, House, open_house
 
+ELSEWHERE = "https://portal.test/elsewhere"
 OTHER_KEY = MasterKey(b"o" * 32)
 
 
@@ -97,16 +98,38 @@ async def test_what_is_saved_is_as_it_was_after_the_latest_operation(autojump_cl
         assert site.logins == {"driver-1": 2}
 
 
-async def test_what_a_page_changes_by_itself_is_saved_within_a_minute(autojump_clock):
-    site = Site()
+async def left_elsewhere(site: Site) -> tuple[MemoryDisk, str]:
+    """Return what a killed server leaves of a session whose page has moved on by itself."""
     async with open_house(site=site, leaves=False) as house:
         session_id = (await house.get()).session_id
-        profile = house.machine.profile_of()
-        profile.url = "https://portal.test/elsewhere"
+        house.machine.profile_of().url = ELSEWHERE
         await trio.sleep(62.0)
-        disk = house.killed()
+        return house.killed(), session_id
+
+
+async def test_what_a_page_changes_by_itself_is_saved_within_a_minute_and_opened_again(
+    autojump_clock,
+):
+    site = Site()
+    disk, session_id = await left_elsewhere(site)
+    async with open_house(disk=disk, site=site, restore="eager") as house:
+        assert (await house.view(session_id)).current_url == ELSEWHERE
+        await trio.sleep(20.0)
+        view = await house.view(session_id)
+        assert (view.status, view.current_url) == ("live", ELSEWHERE)
+        assert house.machine.profile_of().url == ELSEWHERE
+        assert site.logins == {"driver-1": 1}
+
+
+async def test_a_page_that_opens_no_more_does_not_keep_its_session_from_coming_back(autojump_clock):
+    site = Site()
+    disk, session_id = await left_elsewhere(site)
     async with open_house(disk=disk, site=site) as house:
-        assert (await house.view(session_id)).current_url == "https://portal.test/elsewhere"
+        house.machine.gone_pages.add(ELSEWHERE)
+        await house.run(Task(), session_id)
+        view = await house.view(session_id)
+        assert (view.status, view.current_url) == ("live", HOME)
+        assert site.logins == {"driver-1": 1}
 
 
 async def test_the_list_shows_who_waits_and_counts_only_who_lives(autojump_clock):
