@@ -83,6 +83,9 @@ def _of_store(facts: Facts) -> Iterator[Problem]:
     problem = None if facts.store is None else store_problem(facts.store, facts.now)
     if problem is not None:
         yield problem
+    if facts.store is not None and facts.store.damage is not None:
+        text = f"A part of the database cannot be read: {facts.store.damage}"
+        yield Problem(code="store_damaged", message=text)
 
 
 def _of_browsers(facts: Facts) -> Iterator[Problem]:

@@ -121,8 +121,8 @@ class GroupCommit:
         self._failed_at = 0.0
         self._now = trio.lowlevel.current_clock().current_time  # a third of trio.current_time
 
-    def statistics(self, *, reads: int) -> StoreStatistics:
-        """Return a store's statistics; the reads are its own to count."""
+    def statistics(self, *, reads: int, damage: str | None = None) -> StoreStatistics:
+        """Return a store's statistics; the reads, and what they found, are its own to tell."""
         away = self._recovery is not None and self._recovery.trouble is not None
         failing = None if self._failing is None else _in_our_words(self._failing)
         return StoreStatistics(
@@ -140,6 +140,7 @@ class GroupCommit:
             refusing=self._refusing,
             # Without the words of `trouble`: they name hosts, and everybody may ask for this.
             failing="the database is away" if away else failing,
+            damage=damage,
             failed_at=self._now() if away else self._failed_at,
         )
 

@@ -129,6 +129,7 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
         refusing: why it takes nothing more, for good; None while it does.
         failing: why the newest batch failed, or a commit could not begin in time, until a batch
             succeeds; None when nothing of that is so. It names nobody and no host.
+        damage: what a read has found that is damaged since the store was opened; None is the rule.
         failed_at: when that was, on trio's clock.
     """
 
@@ -145,6 +146,7 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
     batch_seconds: HistogramStatistics
     refusing: str | None
     failing: str | None
+    damage: str | None
     failed_at: float
 
 

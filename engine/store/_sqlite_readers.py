@@ -10,7 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import trio
 
-from engine.errors import StoreUnavailable
+from engine.errors import StoreDamaged, StoreUnavailable
 from engine.store._sqlite_file import connect, translated
 
 _P = ParamSpec("_P")
@@ -25,6 +25,10 @@ class Readers:
 
     A read that is cancelled, or takes longer than `timeout_s`, is interrupted. Blocking: make it in
     a thread.
+
+    Attributes:
+        reads: how many were asked for.
+        damage: what a read has met with that is damaged; it does not mend by itself.
     """
 
     def __init__(self, path: Path, *, connections: int = 2, timeout_s: float = 30.0) -> None:
@@ -34,6 +38,7 @@ class Readers:
         self._idle = [_open_reader(path) for _ in range(connections)]
         self._closed = False
         self.reads = 0
+        self.damage: str | None = None
 
     async def run(
         self,
@@ -67,6 +72,9 @@ class Readers:
         try:
             with _interruptible(connection, self._path):
                 return work(connection)
+        except StoreDamaged as error:
+            self.damage = error.detail
+            raise
         finally:
             self._idle.append(connection)
             if self._closed:

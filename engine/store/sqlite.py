@@ -148,7 +148,7 @@ class SqliteStore:
         return await transfer.import_lines(self._path, lines)
 
     def statistics(self) -> StoreStatistics:
-        return self.group.statistics(reads=self._readers.reads)
+        return self.group.statistics(reads=self._readers.reads, damage=self._readers.damage)
 
     def _now_ms(self) -> int:
         return milliseconds(self._clock.now())

@@ -50,6 +50,14 @@ async def test_a_store_whose_newest_batch_failed_is_unhealthy_for_a_while() -> N
     assert codes(replace(well, store=long_ago)) == []
 
 
+async def test_a_store_of_which_a_part_is_damaged_is_degraded_and_says_what_was_found() -> None:
+    well = await facts()
+    assert well.store is not None
+    damaged = replace(well, store=replace(well.store, damage="the image is malformed"))
+    assert (codes(damaged), status_of(diagnose(damaged))) == (["store_damaged"], "degraded")
+    assert "the image is malformed" in diagnose(damaged)[0].message
+
+
 async def test_a_registry_that_is_silent_is_unhealthy() -> None:
     found = await facts(browser=None)
     assert (codes(found), status_of(diagnose(found))) == (["registry_silent"], "unhealthy")

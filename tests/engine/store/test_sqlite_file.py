@@ -109,7 +109,8 @@ async def test_a_file_cut_in_half_is_named_as_damaged(path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
-async def test_a_check_names_damage_inside_a_page(path: Path) -> None:
+async def _damage_a_page(path: Path) -> None:
+    """Make a store with one stream of 400 events, one page of which is damaged."""
     async with open_sqlite(path) as store:
         for seq in range(0, 400, 100):
             await store.commit(commit(seq=seq, events=events(seq + 1, 100, size=300)))
@@ -117,8 +118,22 @@ async def test_a_check_names_damage_inside_a_page(path: Path) -> None:
     page = content.index(b"200....") // 4096 * 4096  # a body, in the middle of the log
     content[page : page + 64] = b"\xa5" * 64
     overwrite(path, content)
+
+
+async def test_a_check_names_damage_inside_a_page(path: Path) -> None:
+    await _damage_a_page(path)
     async with open_sqlite(path) as store:
         assert (await store.check()).problems
+
+
+async def test_damage_that_a_read_meets_with_stays_in_the_statistics(path: Path) -> None:
+    await _damage_a_page(path)
+    async with open_sqlite(path) as store:
+        await store.read("note/1", limit=100)
+        assert store.statistics().damage is None
+        with pytest.raises(StoreDamaged) as caught:
+            await store.read("note/1", after=100, limit=200)
+        assert store.statistics().damage == caught.value.detail
 
 
 @pytest.mark.parametrize(
