@@ -7,7 +7,6 @@ events of one session keep their order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import msgspec
 import structlog
 import trio
 
-from actors.browser.errors import NotKnown, NotWritten
+from actors.browser.errors import NotKnown
 from actors.browser.journal_messages import (
     AskKept,
     Found,
@@ -34,22 +33,21 @@ from actors.browser.place import (
     CLOSED,
     KIND,
     PARKED,
-    Change,
     News,
     Place,
-    commit_of,
     place_in,
     stream_of,
 )
 from actors.browser.saved import Vault, alias_of
 from actors.browser.tenures import Tenures
+from actors.browser.writing import Writer
 from engine import DEFERRED, Actor, ActorRef, Clock, JobEnded, Reply, StopReason
 from engine.clock import timestamp
 from engine.durable import Log
-from engine.errors import AliasTaken, CommitRefused, StoreError, anew
+from engine.errors import StoreError, anew
 from engine.ownership import NotOwner, Tenure
 from engine.seal import SealError
-from engine.store import CatalogueRow, Commit, ListQuery, milliseconds
+from engine.store import CatalogueRow, ListQuery, milliseconds
 
 _LOG: Final = structlog.get_logger("mooring.browser")
 _WRITE: Final = "write"
@@ -106,6 +104,16 @@ class BrowserJournal(Actor):
         self._outbox = Outbox(self._places, vault)
         self._busy = False
         self._tenures = Tenures(log)
+        self._writer = Writer(
+            log,
+            clock,
+            vault,
+            places=self._places,
+            outbox=self._outbox,
+            tenures=self._tenures,
+            on_taken=self._hold,
+            on_lost=self._lose,
+        )
         self._taking = trio.Lock()  # one session after the other is taken over
         self._registry = [] if registry is None else registry
         self._lost: set[str] = set()  # in an outage; perhaps nobody has them
@@ -181,7 +189,7 @@ class BrowserJournal(Actor):
     async def on_stop(self, reason: StopReason) -> None:
         """What has happened until now is written before the store closes."""
         while not self._outbox.is_empty:
-            await self._write(with_uses=True)
+            await self._writer.write(with_uses=True)
 
     # -- what comes in -------------------------------------------------------------------------
 
@@ -362,84 +370,8 @@ class BrowserJournal(Actor):
 
     async def _write_all(self, with_uses: bool) -> None:
         while self._outbox.is_due or with_uses:
-            await self._write(with_uses=with_uses)
+            await self._writer.write(with_uses=with_uses)
             with_uses = False
-
-    async def _write(self, *, with_uses: bool = False) -> None:
-        """Write what waits, a commit for each session: first those that end and set names free."""
-        changes, replies = self._outbox.take(with_uses=with_uses)
-        failures: list[StoreError] = []
-        for closing in (True, False):
-            async with trio.open_nursery() as nursery:
-                for change in changes:
-                    if (change.now.status == "closed") is closing:
-                        waiting = replies.get(change.session_id, ())
-                        nursery.start_soon(self._write_one, change, waiting, failures)
-        if failures:
-            raise failures[0]
-
-    async def _write_one(
-        self, change: Change, replies: Sequence[Reply], failures: list[StoreError]
-    ) -> None:
-        now_ms = milliseconds(self._clock.now())
-        try:
-            if not await self._may_write(change):
-                self._lose(change.session_id)
-                for reply in replies:
-                    reply.answer(False)
-                return
-            epoch = self._tenures.epoch_of(change.session_id)
-            commit = commit_of(change, self._vault, epoch=epoch, at_ms=now_ms)
-            await self._commit(commit)
-        except StoreError as error:
-            for reply in replies:
-                reply.refuse(NotWritten(str(error)))
-            if not isinstance(error, CommitRefused) or isinstance(error, AliasTaken):
-                failures.append(error)
-                return
-            # Somebody else writes there now: trying again would not help, and hold up the rest.
-            stream = stream_of(change.session_id)
-            _LOG.error("browser_session_given_up", stream=stream, cause=str(error))
-            self._lose(change.session_id)
-            return
-        if self._tenures.may_write(change.session_id, epoch=epoch):
-            self._settle(change)
-        else:  # it is durable, and what has become of it since is not known
-            self._outbox.written(change)
-        if commit.events:
-            self._log.publish(commit.stream, commit.events)
-        if change.more and change.now.status != "closed":
-            self._outbox.promise(change.session_id, replies)
-            return
-        for reply in replies:
-            reply.answer(change.now.login is not None)
-
-    async def _may_write(self, change: Change) -> bool:
-        """Tell whether a session is still ours; a new one is taken with its first commit."""
-        if change.before.seq == 0 and not self._tenures.may_write(change.session_id):
-            self._hold(change.session_id, await self._tenures.take(change.session_id))
-        return self._tenures.may_write(change.session_id)
-
-    async def _commit(self, commit: Commit) -> None:
-        try:
-            await self._log.store.commit(commit)
-        except AliasTaken as error:
-            if error.holder.partition("/")[2] in self._places:
-                raise  # it is about to be closed, and gives the name up
-            _LOG.warning("browser_login_held_elsewhere", stream=commit.stream, by=error.holder)
-            await self._log.store.commit(msgspec.structs.replace(commit, claims=()))
-
-    def _settle(self, change: Change) -> None:
-        """It is durable; what has come in meanwhile is not."""
-        self._outbox.written(change)
-        session_id, now = change.session_id, change.now
-        there = self._places.get(session_id)
-        if now.status == "closed":
-            self._places.pop(session_id, None)
-            self._tenures.let_go(session_id)
-        else:  # it may have been used meanwhile
-            used_ms = now.used_ms if there is None else max(now.used_ms, there.used_ms)
-            self._places[session_id] = msgspec.structs.replace(now, used_ms=used_ms)
 
 
 def _kept(session_id: str, place: Place, login: str) -> KeptSession:
