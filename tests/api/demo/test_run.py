@@ -3,6 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 import trio
+from trio.testing import MockClock
 
 from api.demo.run import open_demo
 from api.server.listen import AddressUnavailable
@@ -18,6 +19,29 @@ async def test_both_servers_stop_at_once_though_a_client_keeps_its_connection() 
             for url in urls:
                 with pytest.raises(httpx.ConnectError):
                     await http.get(url)
+
+
+async def test_a_connection_is_kept_for_longer_than_a_client_would_use_it_again(
+    mock_clock: MockClock,
+) -> None:
+    mock_clock.rate = 1
+    kept = httpx.Limits(keepalive_expiry=None)
+    async with (
+        open_demo(SystemClock()) as urls,
+        httpx.AsyncClient(trust_env=False, timeout=4000, limits=kept) as http,
+    ):
+        for url in (f"{urls.portal_url}/__control", f"{urls.captcha_url}/recaptcha/api.js"):
+            before = _port_of(await http.get(url))
+            mock_clock.rate = 100
+            await trio.sleep(60)
+            mock_clock.rate = 1
+            assert _port_of(await http.get(url)) == before
+
+
+def _port_of(answer: httpx.Response) -> int:
+    """Return the port that the client has used."""
+    address: tuple[str, int] = answer.extensions["network_stream"].get_extra_info("client_addr")
+    return address[1]
 
 
 async def test_a_page_that_is_being_waited_for_does_not_hold_up_the_end() -> None:
