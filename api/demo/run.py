@@ -20,13 +20,11 @@ from api.address import parse_address
 from api.demo.captcha import make_captcha
 from api.demo.memory import Memory
 from api.demo.portal import make_portal
-from api.server.connection import HTTPConnection
+from api.server.connection import KEEP_ALIVE_S, HTTPConnection
 from api.server.listen import AddressUnavailable, open_listener
 from engine.clock import Clock
 
 _GRACE_S: Final = 0.5
-# Longer than clients keep a connection in their pools, so that it is they who close it first.
-_KEEP_ALIVE_S: Final = 75
 _FORMER_S: Final = 5.0
 _AGAIN_S: Final = 0.05
 
@@ -120,7 +118,7 @@ async def _start(
     # Hypercorn takes the socket over and closes it.
     config.bind = [f"fd://{listener.detach()}"]
     config.graceful_timeout = _GRACE_S
-    config.keep_alive_timeout = _KEEP_ALIVE_S
+    config.keep_alive_timeout = KEEP_ALIVE_S
     config.accesslog = None
     config.errorlog = None
     run = partial(serve, cast(Framework, app), config, shutdown_trigger=stopped)

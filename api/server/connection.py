@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
@@ -21,6 +21,10 @@ from quart_trio.wrappers import TrioWebsocket
 
 from api.segments import routed_path
 from api.server.websocket import SEND_FRAMES
+
+# Longer than clients keep a connection in their pools, so that it is they who close it first. It
+# also bounds how long a request's head may take.
+KEEP_ALIVE_S: Final = 75
 
 Hear: TypeAlias = Callable[[str | bytes], Awaitable[None]]
 

@@ -24,14 +24,12 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from api.log import HypercornLog
+from api.server.connection import KEEP_ALIVE_S
 from api.server.drain import Drain
 from api.server.protocol import Protocol
 from api.server.transport import SEND_TIMEOUT_S, Transport
 from api.server.websocket import WebsocketStream
 
-# Longer than clients keep a connection in their pools, so that it is they who close it first. It
-# also bounds how long a request's head may take.
-_KEEP_ALIVE_S: Final = 75
 _HANDSHAKE_S: Final = 10
 _MAX_CONNECTIONS: Final = 1000
 _MAX_FRAME_BYTES: Final = 512 * 1024
@@ -61,7 +59,7 @@ class _Connection(TCPServer):
         if transport.silent_s(now) > _CLIENT_GONE_S:
             transport.abort()
             return
-        if self._idle_since is not None and now - self._idle_since > _KEEP_ALIVE_S:
+        if self._idle_since is not None and now - self._idle_since > KEEP_ALIVE_S:
             self._close_soon()
             return
         protocol: Any = getattr(self, "protocol", None)  # none before the first byte

@@ -56,7 +56,7 @@ async def test_a_kept_connection_ends_when_it_has_idled_for_long(
         with trio.move_on_after(0.1) as still_open:
             await stream.receive_some()
         assert still_open.cancelled_caught
-        monkeypatch.setattr("api.server.web._KEEP_ALIVE_S", 0.01)
+        monkeypatch.setattr("api.server.web.KEEP_ALIVE_S", 0.01)
         with trio.fail_after(40):
             assert await stream.receive_some() == b""
 
