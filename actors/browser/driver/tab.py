@@ -93,8 +93,7 @@ class Tab:
         """
         self.url = url
         for reload in (False, True, True):
-            # One that can't even be left is refused the second time.
-            with trio.move_on_after(_TAKE_TIMEOUT_S), suppress(CommandRefused):
+            with trio.move_on_after(_TAKE_TIMEOUT_S):
                 await self._attach(target_id, reload=reload)
                 return
             self._journal.note("the tab did not answer")
@@ -112,7 +111,8 @@ class Tab:
         line.on("Network.responseReceived", self._responded)
         line.on("Fetch.requestPaused", partial(self._requested, line))
         if reload:
-            await line.call("Page.reload")
+            with suppress(CommandRefused):  # the one before is still under way
+                await line.call("Page.reload")
         await line.call_all(*_SETUP)
         # Only now: a tab whose set-up was cancelled would hang at its first dialog.
         self._line = line

@@ -148,6 +148,10 @@ async def test_adopting_a_page_that_is_stuck_replaces_it(
     assert adopted.popups_closed == 0
 
 
+# While a page is loaded again there is a document that may not look at its storage.
+KEPT = "() => { try { return sessionStorage.kept } catch { return null } }"
+
+
 async def test_adopting_a_page_on_which_a_dialog_opened_meanwhile_loads_it_again(
     browser: ChromiumBrowser, shared_chromium: Chromium, site: Site, mock_clock: MockClock
 ) -> None:
@@ -164,9 +168,39 @@ async def test_adopting_a_page_on_which_a_dialog_opened_meanwhile_loads_it_again
     mock_clock.rate = 2
     adopted = await browser.adopt_context(context.id)
     mock_clock.rate = 1
-    # While it is loaded again there is a document that may not look at its storage.
-    look = "() => { try { return sessionStorage.kept } catch { return null } }"
-    assert await adopted.page.wait_until(look, timeout_s=40, what="it") == "yes"
+    assert await adopted.page.wait_until(KEPT, timeout_s=40, what="it") == "yes"
+
+
+async def test_a_page_whose_renderer_ends_while_it_is_loaded_again_is_loaded_once_more(
+    chromium: Chromium, site: Site, mock_clock: MockClock
+) -> None:
+    site.pages["/"] = page("<p>home")
+    mock_clock.rate = 1
+    async with connect(chromium.endpoint) as earlier:
+        context = await earlier.open_context()
+        await context.page.goto(f"{site.url}/", timeout_s=40)
+        await context.page.evaluate("() => { sessionStorage.kept = 'yes' }")
+        found = await earlier._wire.browser.call("SystemInfo.getProcessInfo")
+    renderers = [each["id"] for each in found["processInfo"] if each["type"] == "renderer"]
+    for each in renderers:
+        os.kill(each, signal.SIGSTOP)
+    async with connect(chromium.endpoint) as browser, trio.open_nursery() as nursery:
+
+        async def end_them() -> None:
+            while not (there := browser._contexts.get(context.id)) or not there.page.journal:
+                await trio.sleep(0.01)
+            await trio.sleep(1)  # it is being loaded again
+            for each in renderers:
+                os.kill(each, signal.SIGKILL)
+
+        nursery.start_soon(end_them)
+        adopted = await browser.adopt_context(context.id)
+        assert [step.partition(" s ")[2] for step in adopted.page.journal] == [
+            "the tab did not answer",
+            "the page crashed",
+            "the tab did not answer",
+        ]
+        assert await adopted.page.wait_until(KEPT, timeout_s=40, what="it") == "yes"
 
 
 async def test_where_nothing_listens_connecting_raises_browser_gone(
