@@ -298,27 +298,28 @@ class PageWork:
         self.logins += 1
 
     async def _reopen(self) -> None:
-        context = await self._regain()
-        if context is not None:
-            await self._ensure_login(context)
-            return
-        context, saved = await self._take(), self._saved
-        if saved is not None:
-            await context.restore(saved)
-        await self._ensure_login(context)
-        if saved is not None:
-            await self._return_to(saved.url, context.page)
+        context, left = await self._regain(), None
+        if context is None:
+            context, left = await self._take(), self._saved
+            if left is not None:
+                await context.restore(left)
+        if await self._ensure_login(context) and left is not None:
+            await self._return_to(left.url, context)
 
-    async def _return_to(self, url: str, page: Page) -> None:
-        """Open what the page showed last; that it does not come any more costs nobody the login."""
+    async def _return_to(self, url: str, context: Context) -> None:
+        """Open what the page showed last, unless there is no login to be seen there (any more)."""
+        page = context.page
         if url == page.url or not url.startswith(("http://", "https://")):
             return
         try:
             await page.goto(url, timeout_s=_RETURN_TIMEOUT_S)
+            if await self._equipment.portal.is_logged_in(page):
+                return
         except BrowserGone:
             raise
         except PageError:
-            await self._equipment.portal.refresh(page)
+            pass  # it opens no more
+        await self._ensure_login(context)
 
     async def _regain(self) -> Context | None:
         """A dropped socket is reattached: then the context is there, with its page."""
@@ -334,11 +335,14 @@ class PageWork:
         self.lost = False
         return self._equipment.contexts.get(self.context_id)
 
-    async def _ensure_login(self, context: Context) -> None:
+    async def _ensure_login(self, context: Context) -> bool:
+        """Open the portal's page, and log in where that is needed; return whether it was not."""
         portal = self._equipment.portal
         await portal.refresh(context.page)
-        if not await portal.is_logged_in(context.page):
+        kept = await portal.is_logged_in(context.page)
+        if not kept:
             await self._portal_login(context)
+        return kept
 
     async def _save(self) -> None:
         """Keep cookies and storage for a relaunch, and beyond the server; durable on return.

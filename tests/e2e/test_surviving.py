@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ async def test_a_killed_servers_sessions_answer_under_their_ids_without_a_second
             assert (again["session_id"], again["is_new"]) == (ids[1], False)
             assert (await server.control())["logins"] == {"driver-1": 1, "driver-2": 1}
             assert {it["status"] for it in await server.sessions()} == {"live"}
+
+
+async def test_a_restored_session_goes_back_to_the_page_that_it_was_at(data_dir: Path) -> None:
+    async with demo_on_its_own() as demo:
+        elsewhere = f"{demo.portal_url}/myappointments"
+        async with mooring(data_dir, demo=demo) as server:
+            session_id = await server.open_session()
+            await lead_away(data_dir, elsewhere)
+            assert await server.stop() == 0
+        async with mooring(data_dir, demo=demo, restore="eager") as server:
+            await server.wait_for_status(session_id, "live")
+            assert [it["current_url"] for it in await server.sessions()] == [elsewhere]
+            assert await server.logins() == 1
 
 
 async def test_cookies_that_hold_no_more_cost_one_login_with_the_saved_credentials(
@@ -199,14 +213,32 @@ def found_in(directory: Path, secrets: set[bytes]) -> dict[str, bytes]:
 async def cookies_in_chromium(data_dir: Path) -> set[bytes]:
     """Return the login cookies of all contexts, asked of Chromium by a connection of our own."""
     found: set[bytes] = set()
-    for directory in chromium_directories(data_dir):
-        port, path = (directory / "profile" / "DevToolsActivePort").read_text().splitlines()
-        async with trio_websocket.open_websocket_url(f"ws://127.0.0.1:{port}{path}") as socket:
+    for endpoint in endpoints(data_dir):
+        async with trio_websocket.open_websocket_url(endpoint) as socket:
             contexts = (await asked(socket, "Target.getBrowserContexts"))["browserContextIds"]
             for context in contexts:
                 answer = await asked(socket, "Storage.getCookies", browserContextId=context)
                 found |= {each["value"].encode() for each in answer["cookies"]}
     return found
+
+
+async def lead_away(data_dir: Path, url: str) -> None:
+    """Have the pages that show the portal show another address, behind the server's back."""
+    for endpoint in endpoints(data_dir):
+        async with trio_websocket.open_websocket_url(endpoint) as socket:
+            for target in (await asked(socket, "Target.getTargets"))["targetInfos"]:
+                if target["type"] == "page" and target["url"].endswith("/containers"):
+                    place, _, _ = endpoint.partition("/devtools/")
+                    page = f"{place}/devtools/page/{target['targetId']}"
+                    async with trio_websocket.open_websocket_url(page) as tab:
+                        await asked(tab, "Page.navigate", url=url)
+
+
+def endpoints(data_dir: Path) -> Iterator[str]:
+    """Yield where a server's Chromiums can be connected to."""
+    for directory in chromium_directories(data_dir):
+        port, path = (directory / "profile" / "DevToolsActivePort").read_text().splitlines()
+        yield f"ws://127.0.0.1:{port}{path}"
 
 
 async def asked(socket: trio_websocket.WebSocketConnection, method: str, **params: str) -> Any:

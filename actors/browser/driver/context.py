@@ -49,11 +49,10 @@ class ChromiumContext:
 
     async def save(self) -> BrowserState:
         with self._journal.step("save"):
-            return BrowserState(
-                url=self._tab.url,
-                cookies=await read_cookies(self._wire, self._id),
-                storage=await read_storage(self._tab),
-            )
+            cookies = await read_cookies(self._wire, self._id)
+            storage = await read_storage(self._tab)
+            # The address last: that the page has moved on is heard before these are answered.
+            return BrowserState(url=self._tab.url, cookies=cookies, storage=storage)
 
     async def restore(self, state: BrowserState) -> None:
         with self._journal.step("restore"):

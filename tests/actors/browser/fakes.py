@@ -52,6 +52,7 @@ class Machine:
         barren: Chromiums start, and open no context.
         deaf: nobody can connect.
         gone_pages: addresses that do not open any more.
+        logout_pages: addresses that log out who opens them.
         violations: what must never happen, and did.
     """
 
@@ -65,6 +66,7 @@ class Machine:
         self.barren = False
         self.deaf = False
         self.gone_pages: set[str] = set()
+        self.logout_pages: set[str] = set()
         self.launches = 0
         self.launched_at: list[float] = []
         self.running: dict[str, FakeChromium] = {}
@@ -296,8 +298,11 @@ class FakePage:
         """Open a page that is not the portal adapter's business."""
         with self.in_use(f"goto {url}"):
             await self._browser.take()
-            if url in self._browser.machine.gone_pages:
+            machine = self._browser.machine
+            if url in machine.gone_pages:
                 raise NavigationFailed(url, f"no answer within {timeout_s:g} s")
+            if url in machine.logout_pages:
+                self._profile.cookies = ()
             self._profile.url = url
             return 200
 

@@ -132,6 +132,27 @@ async def test_a_page_that_opens_no_more_does_not_keep_its_session_from_coming_b
         assert site.logins == {"driver-1": 1}
 
 
+async def test_a_page_that_logs_out_who_comes_back_to_it_is_left_for_home(autojump_clock):
+    site = Site()
+    disk, session_id = await left_elsewhere(site)
+    async with open_house(disk=disk, site=site) as house:
+        house.machine.logout_pages.add(ELSEWHERE)
+        done = await house.run(Task(), session_id)
+        assert done.answer.user == "driver-1"
+        assert (await house.view(session_id)).current_url == HOME
+        assert site.logins == {"driver-1": 2}
+
+
+async def test_a_session_that_has_to_log_in_again_stays_at_home(autojump_clock):
+    site = Site()
+    disk, session_id = await left_elsewhere(site)  # perhaps it is where a lost login leads to
+    site.log_all_out()
+    async with open_house(disk=disk, site=site) as house:
+        await house.run(Task(), session_id)
+        assert (await house.view(session_id)).current_url == HOME
+        assert site.logins == {"driver-1": 2}
+
+
 async def test_the_list_shows_who_waits_and_counts_only_who_lives(autojump_clock):
     site = Site()
     async with open_house(site=site, leaves=False) as house:
